@@ -1,0 +1,127 @@
+"""One run of a chapter: its five parameters checked, its settings chosen, its randomness and threads tamed."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+PROFILES = ("quick", "full")
+
+
+class InputError(ValueError):
+    """An input that cannot be used; its text is one sentence that says what to do about it."""
+
+    def _render_traceback_(self):
+        # IPython shows these lines instead of a traceback: the sentence is all that a reader needs.
+        return [f"InputError: {self}"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of a chapter was asked to do; made by `start`.
+
+    Attributes
+    ----------
+    chapter : str
+    profile : str, "quick" or "full"
+    seeds : tuple of int, one experiment each
+    dataset : str, a name that `unlabeled.data.load` knows, a path to the reader's own file, or "" if the chapter makes its data
+    control : bool, whether the mechanism under test is cut
+    device : torch.device
+    """
+
+    chapter: str
+    profile: str
+    seeds: tuple[int, ...]
+    dataset: str
+    control: bool
+    device: torch.device
+
+    def settings(self, **pairs) -> SimpleNamespace:
+        """Pick from ``name=(quick value, full value)`` pairs those of this run's profile."""
+        for name, pair in pairs.items():
+            if not isinstance(pair, tuple) or len(pair) != 2:
+                raise InputError(f"Setting {name!r} must be a pair (quick value, full value), not {pair!r}.")
+        column = PROFILES.index(self.profile)
+        return SimpleNamespace(**{name: pair[column] for name, pair in pairs.items()})
+
+
+def start(chapter, *, profile, seeds, first_seed, dataset, control, takes=(), default=("", "")) -> Run:
+    """Check a chapter's five parameters and set threads and determinism for the run.
+
+    Parameters
+    ----------
+    chapter : str
+    profile, seeds, first_seed, dataset, control : the values of the notebook's cell ``parameters``
+    takes : names of the data sets that the chapter accepts; "npz" or "csv" admit the reader's own file of that type
+    default : (quick, full) names of the data set used when `dataset` is ""
+
+    Raises
+    ------
+    InputError : with one sentence that says what to change
+    """
+    check_parameters(chapter, profile, seeds, first_seed, dataset, control, takes)
+    dataset = dataset or default[PROFILES.index(profile)]
+    device = torch.device("cuda" if profile == "full" and torch.cuda.is_available() else "cpu")
+    if device.type == "cpu" and profile == "quick":
+        # One thread: the figures on the page then do not depend on the number of cores, and chapters run side by side.
+        torch.set_num_threads(1)
+        threadpool_limits(1)
+    else:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return Run(chapter, profile, tuple(range(first_seed, first_seed + seeds)), dataset, control, device)
+
+
+def check_parameters(chapter, profile, seeds, first_seed, dataset, control, takes=()) -> None:
+    """Refuse parameters that no run of `chapter` can use.
+
+    Raises
+    ------
+    InputError : with one sentence that says what to change
+    """
+    if profile not in PROFILES:
+        raise InputError(f"Unknown profile {profile!r}: use 'quick' or 'full'.")
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 2:
+        raise InputError(f"seeds is {seeds!r}, but an interval needs at least 2 seeds (a verdict 5): set seeds=5 or more.")
+    if isinstance(first_seed, bool) or not isinstance(first_seed, int) or first_seed < 0:
+        raise InputError(f"first_seed is {first_seed!r}: set it to a whole number, 0 or larger.")
+    if not isinstance(control, bool):
+        raise InputError(f"control is {control!r}: set it to True or False.")
+    _check_dataset(chapter, dataset, takes)
+
+
+def _check_dataset(chapter, dataset, takes):
+    named = [name for name in takes if name not in ("npz", "csv")]
+    own = [f".{name}" for name in takes if name in ("npz", "csv")]
+    if not isinstance(dataset, str):
+        raise InputError(f"dataset is {dataset!r}: set it to a name or a path in quotes.")
+    if dataset == "" or dataset in named:
+        return
+    if not takes:
+        raise InputError(f"The chapter {chapter} makes its own data, so it takes no dataset: leave dataset empty instead of {dataset!r}.")
+    choices = " or ".join(filter(None, [", ".join(map(repr, named)), own and f"a path to your own {' or '.join(own)} file"]))
+    if not own or not Path(dataset).suffix:
+        raise InputError(f"The chapter {chapter} does not take the dataset {dataset!r}: use {choices}.")
+    if Path(dataset).suffix.lower() not in own:
+        raise InputError(f"The dataset file {dataset!r} is no {' or '.join(own)} file: the chapter {chapter} takes {choices}.")
+    if not Path(dataset).is_file():
+        raise InputError(f"There is no dataset file {dataset!r}: check the path, or use {choices}.")
+
+
+def seed_all(seed: int) -> np.random.Generator:
+    """Seed Python, NumPy and torch, and return a NumPy generator of its own for `seed`.
+
+    Call it at the start of each seed's experiment: its draws then depend on that seed alone.
+    """
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    return np.random.default_rng(seed)
