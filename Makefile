@@ -1,0 +1,33 @@
+# Two commands do everything: `make book` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+PY := $(if $(VIRTUAL_ENV),$(VIRTUAL_ENV)/bin/python,.venv/bin/python)
+PRESS := PYTHONPATH=src $(PY) -m press
+.DEFAULT_GOAL := help
+.PHONY: book test chapter pair check-pairs serve clean help setup
+
+book: setup ## install, run the chapters and build the site: build/site/index.html
+	@$(PRESS) pair && $(PRESS) check && $(PRESS) flow site
+
+test: setup ## pass all tests (builds the book first)
+	@$(PRESS) pair --check && $(PRESS) check && $(PRESS) flow site && $(PY) -m pytest
+
+chapter: setup ## run one chapter: NAME=… [PROFILE=full] [SEEDS=10] [FIRST_SEED=1000] [DATASET=my.npz] [CONTROL=1]
+	@$(PRESS) chapter --name "$(NAME)" --profile "$(PROFILE)" --seeds "$(SEEDS)" --first-seed "$(FIRST_SEED)" --dataset "$(DATASET)" --control "$(CONTROL)"
+
+pair: setup ## write notebooks/ from the texts in book/
+	@$(PRESS) pair
+
+check-pairs: setup ## name notebooks that are not in step with their text
+	@$(PRESS) pair --check
+
+serve: setup ## show the built site in a browser: [PORT=8000]
+	@$(PRESS) serve --port "$(PORT)"
+
+clean: ## remove all that was made, the virtual environment aside
+	@rm -rf build .snakemake
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
+
+setup:
+	@$(PYTHON) src/press/environment.py

@@ -1,0 +1,227 @@
+"""The press's commands: `python -m press COMMAND`; the Makefile and the Snakefile call them."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import functools
+import http.server
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from press import pair, records, source
+from press.errors import PressError
+from press.source import PARAMETERS, ROOT
+
+
+def flow(arguments) -> None:
+    """Run Snakemake, one at a time."""
+    folder = ROOT / "build"
+    folder.mkdir(exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise PressError("Another build of this book is running: wait for it, or stop it first.") from None
+        # The lock above falls with its process, so Snakemake's own, which outlives a kill, is not needed.
+        command = [
+            sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(ROOT), "--cores", str(arguments.cores or os.cpu_count()),
+            "--nolock", "--rerun-incomplete", "--rerun-triggers", "mtime", "input", "--keep-going", "--quiet", "rules", "host", "reason", *arguments.targets,
+        ]
+        process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, stderr=subprocess.PIPE, text=True)
+        try:
+            log = _relay(process.stderr)
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            raise PressError("Interrupted; what was finished is kept, and the same command goes on from there.") from None
+    if code:
+        if not any(line.startswith("press: ") for line in log):
+            sys.stderr.writelines(log[-30:])
+        raise PressError("The build stopped: the reason stands above.")
+
+
+def _relay(lines) -> list[str]:
+    """Show the press's own sentences and the count of steps; Snakemake's account of a failed step is long, so it is only kept."""
+    log = []
+    for line in lines:
+        log.append(line)
+        if line.startswith("press: ") or (line.startswith("  ") and not line.startswith("    ")) or "steps (" in line:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+    return log
+
+
+def execute(arguments) -> None:
+    """Run a chapter in its default form, or its negative control, for the site."""
+    from press.execute import run
+
+    chapter = source.chapter(arguments.name)
+    if arguments.control:
+        target = chapter.control().with_suffix(".ipynb")
+        run(chapter, {"control": True}, target)
+        records.collect(chapter, target, chapter.control())
+    else:
+        run(chapter, {}, chapter.executed())
+
+
+def collect(arguments) -> None:
+    """Write the record of a chapter's default run."""
+    chapter = source.chapter(arguments.name)
+    records.collect(chapter, chapter.executed(), chapter.record())
+
+
+def chapter(arguments) -> None:
+    """Run one chapter as asked; a default run feeds the site, any other goes to build/runs."""
+    from unlabeled.claims import as_text
+
+    from press.execute import run
+
+    name = arguments.name
+    if not name:
+        raise PressError(f"Name a chapter, such as make chapter NAME={source.chapters()[0].name}.")
+    found = source.chapter(name)
+    pair.write()
+    asked = _parameters(arguments, found)
+    if not asked:
+        flow(argparse.Namespace(targets=[str(found.record().relative_to(ROOT)), str(found.control().relative_to(ROOT))], cores=arguments.cores))
+        record = records.read(found, found.record())
+    else:
+        variant = "-".join(f"{key}={Path(str(value)).stem if key == 'dataset' else value}" for key, value in asked.items() if key != "profile") or "default"
+        target = ROOT / "build/runs" / asked.get("profile", "quick") / variant / f"{name}.ipynb"
+        run(found, asked, target)
+        record = records.collect(found, target, target.with_suffix(".json"))
+        print(f"Kept in {target.parent.relative_to(ROOT)}/{name}.ipynb and .json")
+    print(as_text(record))
+
+
+def _parameters(arguments, chapter):
+    """The parameters that differ from the notebook's own, checked as far as can be without running."""
+    from unlabeled.runtime import InputError, check_parameters
+
+    own = defaults(chapter)
+    dataset = arguments.dataset
+    if dataset and Path(dataset).suffix:
+        dataset = str(Path(arguments.cwd, dataset).resolve())
+    asked = {
+        "profile": arguments.profile or own["profile"], "seeds": _whole("SEEDS", arguments.seeds, own["seeds"]),
+        "first_seed": _whole("FIRST_SEED", arguments.first_seed, own["first_seed"]), "dataset": dataset or own["dataset"], "control": _switch(arguments.control),
+    }
+    try:
+        check_parameters(chapter.name, **asked, takes=tuple(chapter.card["takes"]))
+    except InputError as error:
+        raise PressError(str(error)) from None
+    return {key: value for key, value in asked.items() if value != own[key]}
+
+
+def defaults(chapter) -> dict:
+    """The values in the chapter's cell ``parameters``."""
+    import ast
+
+    cell = next(cell for cell in chapter.source.cells if source.tag(cell) == "parameters")
+    return PARAMETERS | {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
+
+
+def _whole(name, text, default):
+    if not text:
+        return default
+    try:
+        return int(text)
+    except ValueError:
+        raise PressError(f"{name}={text} is not a whole number: write for instance {name}=10.") from None
+
+
+def _switch(text):
+    if text in ("", "0", "1"):
+        return text == "1"
+    raise PressError(f"CONTROL={text} is neither 0 nor 1: write CONTROL=1 for the negative control.")
+
+
+def pairs(arguments) -> None:
+    """Write stale notebooks, or with --check only name them."""
+    if arguments.check:
+        if stale := pair.stale():
+            names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
+            raise PressError(f"Not in step with the text: {names}; run make pair and commit the result.")
+        return
+    for path in pair.write():
+        print(f"paired {path.relative_to(ROOT)}")
+
+
+def check(arguments) -> None:
+    """Check the sources of all chapters against the contract."""
+    from press.contract import problems
+
+    found = [problem for chapter in source.chapters() for problem in problems(chapter)]
+    if found:
+        raise PressError("The chapters break their contract:\n  " + "\n  ".join(found))
+
+
+def site(arguments) -> None:
+    """Build the site from the executed notebooks."""
+    from press.site import build
+
+    print("site: rendering …", flush=True)
+    print(f"site: done, open {build().relative_to(ROOT)}", flush=True)
+
+
+def serve(arguments) -> None:
+    """Serve the built site on this machine until Ctrl-C."""
+    folder = ROOT / "build/site"
+    if not (folder / "index.html").is_file():
+        raise PressError("There is no site yet: run make book first.")
+    port = _whole("PORT", arguments.port, 8000)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except (OSError, OverflowError):
+        raise PressError(f"Port {port} is in use or not allowed: choose another, such as make serve PORT={port + 1 if port < 65535 else 8001}.") from None
+    print(f"The book is at http://127.0.0.1:{port}/ (Ctrl-C stops it).", flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        print()
+    finally:
+        server.server_close()
+
+
+def main(words: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="press", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+
+    def command(function, name=None):
+        sub = commands.add_parser(name or function.__name__, help=function.__doc__)
+        sub.set_defaults(function=function)
+        return sub
+
+    sub = command(flow)
+    sub.add_argument("targets", nargs="*")
+    sub.add_argument("--cores", default="")
+    sub = command(execute)
+    sub.add_argument("name")
+    sub.add_argument("--control", action="store_true")
+    command(collect).add_argument("name")
+    sub = command(chapter)
+    for option in ("name", "profile", "seeds", "first_seed", "dataset", "control", "cores"):
+        sub.add_argument(f"--{option.replace('_', '-')}", default="")
+    sub.add_argument("--cwd", default=os.getcwd())
+    command(pairs, "pair").add_argument("--check", action="store_true")
+    command(check)
+    command(site)
+    command(serve).add_argument("--port", default="")
+    arguments = parser.parse_args(words)
+    try:
+        arguments.function(arguments)
+    except PressError as error:
+        print(f"press: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("press: interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""Run a chapter's notebook by papermill, keep what came of it, and say how far it is."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import logging
+import os
+import platform
+import resource
+import sys
+import threading
+import time
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+
+from press.errors import PressError
+from press.source import PARAMETERS, Chapter
+
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
+TIMEOUT = {"quick": 600, "full": None}  # seconds for one cell
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def run(chapter: Chapter, parameters: dict, target: Path) -> None:
+    """Execute `chapter` with `parameters` (those that differ from the notebook's own) and move the result to `target`.
+
+    The executed notebook carries what the run cost and on what it ran in ``metadata.run``. Nothing is left at `target`
+    unless every cell went through.
+
+    Raises
+    ------
+    PressError : if a cell fails; the notebook with its traceback then lies in build/failed
+    """
+    import papermill
+
+    profile = parameters.get("profile", PARAMETERS["profile"])
+    name = chapter.name + (" (control)" if parameters.get("control") else "")
+    failed = chapter.root / "build/failed" / target.relative_to(chapter.root / "build")
+    failed.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _prepare(profile)
+    begun, before = time.monotonic(), _cpu()
+    watch = _Watch(name, chapter.source)
+    try:
+        with watch, _kernel_messages(chapter), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            logging.getLogger("papermill").setLevel(logging.CRITICAL)
+            papermill.execute_notebook(
+                str(chapter.notebook), str(failed), parameters=parameters or None, kernel_name="python3", progress_bar=False,
+                execution_timeout=TIMEOUT.get(profile), cwd=str(chapter.root), log_output=False,
+            )
+    except papermill.PapermillExecutionError as error:
+        reason = error.evalue if error.ename == "InputError" else f"{error.ename}: {error.evalue}"
+        raise PressError(f"{name} stopped: {' '.join(reason.split())} [cell {error.cell_index}; all of it in {failed.relative_to(chapter.root)}]") from None
+    except KeyboardInterrupt:
+        raise PressError(f"{name} was interrupted; nothing of it was kept.") from None
+    except Exception as error:  # a time-out, a kernel that died: papermill has many ways to say so
+        reason = " ".join(str(error).split())[:300]
+        raise PressError(f"{name} could not be run: {type(error).__name__}: {reason} [see {failed.relative_to(chapter.root)}]") from None
+    notebook = nbformat.read(failed, as_version=4)
+    _strip(notebook)
+    notebook.metadata["run"] = dict(
+        seconds=round(time.monotonic() - begun, 1),
+        cpu_seconds=round(_cpu() - before, 1),
+        peak_mb=round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)),
+        device=device(profile),
+        packages={"python": platform.python_version()} | {package: importlib.metadata.version(package) for package in PACKAGES},
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+    )
+    nbformat.write(notebook, failed)
+    failed.replace(target)
+    cost = notebook.metadata["run"]
+    print(f"{name}: done in {cost['seconds']:.0f} s ({cost['cpu_seconds']:.0f} CPU-seconds, {cost['peak_mb']} MB)", flush=True)
+
+
+def _cpu():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+@contextmanager
+def _kernel_messages(chapter):
+    """Send what the kernel's process itself writes to stderr (notices about its transport) to build/logs."""
+    log = chapter.root / "build/logs" / f"{chapter.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(log, "ab") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _prepare(profile):
+    os.environ.setdefault("PYTHONHASHSEED", "0")
+    if profile == "quick":  # one thread: chapters run side by side, and figures do not depend on the number of cores
+        os.environ |= dict.fromkeys(ONE_THREAD, "1")
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    # glibc gives freed memory back at once; small conv nets then spend their time on page faults.
+    os.environ |= {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "2147483648", "MALLOC_TOP_PAD_": "67108864"}
+    # Without it, a debugger's notice about frozen modules lands in the first output.
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+
+
+def device(profile: str) -> str:
+    """What the run computes on, in words."""
+    if profile == "full":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.get_device_name()
+    cores = 1 if profile == "quick" else os.cpu_count()
+    return f"{platform.machine()} CPU, {cores} thread{'s' if cores > 1 else ''}"
+
+
+def _strip(notebook):
+    # papermill notes times and this machine's paths; neither belongs in what is published or compared.
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+
+
+class _Watch:
+    """Prints every few seconds how far the run is."""
+
+    def __init__(self, name, source):
+        self.name, self.cells = name, sum(cell.cell_type == "code" for cell in source.cells)
+        self.done = threading.Event()
+
+    def __enter__(self):
+        print(f"{self.name}: running {self.cells} code cells …", flush=True)
+        self.thread = threading.Thread(target=self._tell, daemon=True)
+        self.thread.start()
+
+    def _tell(self):
+        begun = time.monotonic()
+        while not self.done.wait(15):
+            print(f"{self.name}: still running, {time.monotonic() - begun:.0f} s", flush=True)
+
+    def __exit__(self, *_):
+        self.done.set()

@@ -1,0 +1,153 @@
+"""The book's sources: where things stand, which chapters there are, and what a chapter's text notebook holds."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import jupytext
+import nbformat
+import yaml
+
+from press.errors import PressError
+
+ROOT = Path(os.environ.get("PRESS_ROOT", Path(__file__).resolve().parents[2]))
+PARAMETERS = {"profile": "quick", "seeds": 5, "first_seed": 0, "dataset": "", "control": False}
+TAGS = ("imports", "parameters", "settings", "method", "figure", "prose", "ledger", "exercise", "check", "solution")
+CARD = {"paper": str, "year": int, "question": str, "prerequisites": list, "takes": list, "central": list, "control": str, "methods": list}
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter's source.
+
+    Attributes
+    ----------
+    root : the project's folder; all other paths hang on it
+    part, name : folder and file stem of ``book/<part>/<name>.md``
+    """
+
+    root: Path
+    part: str
+    name: str
+
+    @property
+    def text(self) -> Path:
+        return self.root / "book" / self.part / f"{self.name}.md"
+
+    @property
+    def notebook(self) -> Path:
+        return self.root / "notebooks" / self.part / f"{self.name}.ipynb"
+
+    def executed(self, profile: str = "quick") -> Path:
+        return self.root / "build/executed" / profile / self.part / f"{self.name}.ipynb"
+
+    def control(self, profile: str = "quick") -> Path:
+        """Record of the negative control; it is a run like any other, so it stands in build/runs."""
+        return self.root / "build/runs" / profile / "control" / f"{self.name}.json"
+
+    def record(self, profile: str = "quick") -> Path:
+        """The record of the default run: full ones are committed, quick ones are made."""
+        folder = "book/results/full" if profile == "full" else f"build/results/{profile}"
+        return self.root / folder / f"{self.name}.json"
+
+    @property
+    def document(self) -> str:
+        """Name of the page in the built book."""
+        return f"notebooks/{self.part}/{self.name}"
+
+    @cached_property
+    def source(self) -> nbformat.NotebookNode:
+        """The text notebook, parsed."""
+        return jupytext.reads(self.text.read_text(encoding="utf-8"), fmt="md:myst")
+
+    @cached_property
+    def card(self) -> dict:
+        """The front matter's ``chapter:`` block, checked."""
+        card = front_matter(self.text).get("chapter")
+        if not isinstance(card, dict):
+            raise PressError(f"{self.text} has no chapter: block in its front matter.")
+        for key, kind in CARD.items():
+            if not isinstance(card.get(key), kind):
+                raise PressError(f"{self.text}: the front matter's chapter.{key} must be a {kind.__name__}.")
+        return card
+
+    @cached_property
+    def title(self) -> str:
+        first = self.source.cells[0]
+        line = first.source.split("\n", 1)[0]
+        if first.cell_type != "markdown" or not line.startswith("# "):
+            raise PressError(f"{self.text} must begin with its title: '# Title'.")
+        return line[2:].strip()
+
+
+def front_matter(path: Path) -> dict:
+    """The YAML block at the top of a text file ({} if there is none)."""
+    found = re.match(r"---\n(.*?)\n---\n", path.read_text(encoding="utf-8"), re.DOTALL)
+    try:
+        return (yaml.safe_load(found[1]) or {}) if found else {}
+    except yaml.YAMLError as error:
+        raise PressError(f"The front matter of {path} is no valid YAML: {str(error).splitlines()[0]}.") from None
+
+
+def config(root: Path = ROOT) -> dict:
+    """`_config.yml`, with the keys of the press under ``press``."""
+    return yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+
+
+def toc(root: Path = ROOT) -> list[str]:
+    """Documents of `_toc.yml` in the book's order."""
+    listing = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+
+    def files(node):
+        if isinstance(node, dict):
+            yield from [node[key] for key in ("root", "file") if key in node]
+            for value in node.values():
+                yield from files(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from files(value)
+
+    return list(files(listing))
+
+
+def chapters(root: Path = ROOT) -> list[Chapter]:
+    """All chapters: the .md files under book/<part>/ whose front matter has a ``chapter:`` block, in the book's order.
+
+    Raises
+    ------
+    PressError : if a chapter is missing from `_toc.yml`
+    """
+    found = {
+        f"notebooks/{path.parent.name}/{path.stem}": Chapter(root, path.parent.name, path.stem)
+        for path in sorted((root / "book").glob("*/*.md"))
+        if path.parent.name != "coursework" and "chapter" in front_matter(path)
+    }
+    order = [document for document in toc(root) if document in found]
+    if missing := sorted(set(found) - set(order)):
+        raise PressError(f"{missing[0]} is a chapter but not in _toc.yml: add it there.")
+    return [found[document] for document in order]
+
+
+def chapter(name: str, root: Path = ROOT) -> Chapter:
+    """The chapter called `name`.
+
+    Raises
+    ------
+    PressError : if there is none, naming the nearest
+    """
+    there = {chapter.name: chapter for chapter in chapters(root)}
+    if name in there:
+        return there[name]
+    near = difflib.get_close_matches(name, there, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(there)}."
+    raise PressError(f"There is no chapter {name!r}: {hint}")
+
+
+def tag(cell) -> str:
+    """The one tag of the contract that a code cell carries ("" if none)."""
+    return next((name for name in cell.metadata.get("tags", []) if name in TAGS), "")

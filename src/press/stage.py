@@ -1,0 +1,124 @@
+"""Lay out what Jupyter Book renders: prose pages, executed notebooks with the book's own Markdown, and generated tables."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from pathlib import Path
+
+import nbformat
+from unlabeled import claims
+
+from press import pages, source
+from press.dependencies import chapter_code
+from press.errors import PressError
+from press.pair import Links, address, authors, cited, own_text, pair, title
+from press.source import Chapter
+
+# How the book shows the cells of the contract, in the tags that Jupyter Book knows.
+SHOWN = {"bootstrap": "remove-cell", "figure": "hide-input", "prose": "remove-input", "check": "hide-input", "solution": "hide-cell"}
+
+
+def stage(root: Path = source.ROOT) -> Path:
+    """Make build/stage anew and return it.
+
+    Raises
+    ------
+    PressError : if a chapter has not been run, was run from another text, or a page lacks the place for what is generated
+    """
+    folder = root / "build/stage"
+    shutil.rmtree(folder, ignore_errors=True)
+    for path in ("_config.yml", "_toc.yml"):
+        _copy(root, folder, path)
+    for path in sorted((root / "book").rglob("*")):
+        name = path.relative_to(root)
+        if path.is_file() and "coursework" not in name.parts and "results" not in name.parts and not _is_chapter(path):
+            _copy(root, folder, str(name))
+    runs = [pages.load(chapter) for chapter in source.chapters(root)]
+    for run in runs:
+        target = folder / f"{run.chapter.document}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(staged(run), target)
+    for name, blocks in pages.generated(runs, root).items():
+        path = folder / "book" / f"{name}.md"
+        text = path.read_text(encoding="utf-8")
+        for place, block in blocks.items():
+            if f"<!-- {place} -->" not in text:
+                raise PressError(f"book/{name}.md has no line '<!-- {place} -->' for what the press puts there.")
+            text = text.replace(f"<!-- {place} -->", block)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def _is_chapter(path):
+    return path.suffix == ".md" and "chapter" in source.front_matter(path)
+
+
+def _copy(root, folder, name):
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(root / name, target)
+
+
+def staged(run: pages.Run) -> nbformat.NotebookNode:
+    """The executed notebook of `run` as the book shows it."""
+    chapter = run.chapter
+    notebook = nbformat.read(chapter.executed(), as_version=4)
+    paired = nbformat.reads(pair(chapter), as_version=4)
+    if [(cell.id, cell.source) for cell in notebook.cells] != [(cell.id, cell.source) for cell in paired.cells]:
+        raise PressError(f"{chapter.executed()} was made from another text than {chapter.text}: run the chapter again.")
+    notebook.metadata.pop("run", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            if cell.id == "card":
+                cell.source = card(run)
+            elif cell.id.startswith("cell-"):
+                cell.source = own_text(chapter, int(cell.id.removeprefix("cell-")))
+                if "## The negative control" in cell.source:
+                    cell.source = _with_control(cell.source, run)
+        else:
+            cell.metadata["tags"] = [SHOWN.get(name, name) for name in cell.metadata.get("tags", [])]
+            for output in cell.outputs:
+                output.get("data", {}).pop(claims.MIME, None)
+    if not chapter_code(notebook):
+        raise PressError(f"{chapter.text} has no code cell.")
+    return _exercises_folded(notebook)
+
+
+def _exercises_folded(notebook):
+    """Give exercise, check and solution cells a class, so that the page can set them apart."""
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and "exercise" in tags:
+            cell.metadata["tags"] = [*tags, "exercise-cell"]
+    return notebook
+
+
+def _with_control(text, run):
+    head, mark, rest = text.partition("## The negative control")
+    first, gap, more = rest.partition("\n## ")
+    return f"{head}{mark}{first}\n\n{pages.control_table(run)}{gap}{more}"
+
+
+def card(run: pages.Run) -> str:
+    """The chapter's card as HTML: paper, question, times, and the strip of verdicts."""
+    chapter, facts, links = run.chapter, run.chapter.card, Links(run.chapter.root)
+    entry = cited(chapter, facts["paper"])
+    paper = html.escape(title(entry))
+    if url := address(entry):
+        paper = f'<a href="{html.escape(url)}">{paper}</a>'
+    rows = [
+        ("Question", html.escape(facts["question"])),
+        ("Paper", f"{html.escape(authors(entry))} ({entry.fields['year']}). {paper}"),
+        ("You need", html.escape(", ".join(facts["prerequisites"]))),
+        ("Runs in", pages.times(run)),
+        ("Open", f'<a class="colab" href="{links.colab(chapter)}">in Colab</a> · <a download href="../../_sources/{chapter.document}.ipynb">the notebook</a>'),
+    ]
+    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
+    return f'<div class="chapter-card"><dl>{listed}</dl>{pages.strip(run)}</div>'
+
+
+def write_notebooks(site: Path, root: Path = source.ROOT) -> None:
+    """Let readers download the notebook that Colab opens, not the one laid out for the page."""
+    for chapter in source.chapters(root):
+        shutil.copyfile(chapter.notebook, site / "_sources" / f"{chapter.document}.ipynb")

@@ -1,0 +1,195 @@
+"""What many tests need: a tiny book with one good chapter, and Chromium."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from press import source
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("UNLABELED_TEST_DATA", ROOT.parent / "shared/data"))
+
+CHAPTER = '''\
+---
+jupytext:
+  text_representation: {extension: .md, format_name: myst}
+kernelspec: {name: python3, display_name: Python 3, language: python}
+chapter:
+  paper: doe2020tiny
+  year: 2020
+  question: Is a shifted mean larger than zero?
+  prerequisites: [means]
+  takes: []
+  central: [shift]
+  control: the shift is left out
+  methods: [draw]
+---
+
+# A tiny chapter
+
+Means move, as {cite:t}`doe2020tiny` say ({term}`mean`).
+
+:::{note}
+Read on.
+:::
+
+```{code-cell} ipython3
+:tags: [imports]
+import matplotlib.pyplot as plt
+from IPython.display import Markdown
+from unlabeled.claims import Ledger
+from unlabeled.exercises import check
+from unlabeled.figures import show, use_style
+from unlabeled.runtime import seed_all, start
+
+use_style()
+```
+
+```{code-cell} ipython3
+:tags: [parameters]
+profile = "quick"
+seeds = 5
+first_seed = 0
+dataset = ""
+control = False
+```
+
+```{code-cell} ipython3
+:tags: [settings]
+run = start("tiny", profile=profile, seeds=seeds, first_seed=first_seed, dataset=dataset, control=control)
+settings = run.settings(shift=(5.0, 5.0))
+```
+
+```{code-cell} ipython3
+:tags: [method]
+def draw(rng, shift):
+    """One normal number around `shift`."""
+    return shift + rng.standard_normal()
+```
+
+```{code-cell} ipython3
+values = [draw(seed_all(seed), 0.0 if run.control else settings.shift) for seed in run.seeds]
+```
+
+```{code-cell} ipython3
+:tags: [figure]
+figure, ax = plt.subplots()
+ax.plot(values, "o")
+show(figure, alt="Dots, one for each seed, all of them far above zero.", caption="All dots lie above zero.")
+```
+
+```{code-cell} ipython3
+:tags: [prose]
+Markdown(f"The first value is {values[0]:.2f}.")
+```
+
+## Verdicts
+
+```{code-cell} ipython3
+:tags: [ledger]
+ledger = Ledger(run)
+ledger.claim("shift", "The mean is above zero.", paper="5", where="Table 1", central=True)
+ledger.greater("shift", "mean", "value", values)
+ledger.claim("far", "It is far above.")
+ledger.out_of_reach("far", "No scale says what far is.")
+ledger
+```
+
+## What differs from the paper
+
+Everything.
+
+## The negative control
+
+The shift is left out.
+
+## Exercises
+
+```{code-cell} ipython3
+:tags: [exercise]
+def double(x):
+    raise NotImplementedError
+```
+
+```{code-cell} ipython3
+:tags: [check]
+def _check(double):
+    assert double(2) == 4, "twice two is four"
+
+
+check("Exercise 1", double, _check)
+```
+
+```{code-cell} ipython3
+:tags: [solution]
+def double(x):
+    return 2 * x
+```
+
+## Further reading
+
+Nothing more.
+'''
+
+BIB = '''@article{doe2020tiny,
+  title={A Tiny {T}ale of Means}, author={Doe, Jane and Roe, Richard and Po{\\'e}, Edgar}, journal={Journal of Means}, year={2020}, url={https://example.org/tiny}
+}
+'''
+
+
+class TinyBook:
+    """A project with one chapter, `tiny`, whose text and files a test may spoil."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        part = root / "book/foundations"
+        part.mkdir(parents=True)
+        (root / "notebooks/foundations").mkdir(parents=True)
+        self.write(CHAPTER)
+        (root / "book/references.bib").write_text(BIB)
+        (root / "book/welcome.md").write_text("# Welcome\n\nRead {doc}`/notebooks/foundations/tiny`.\n")
+        (root / "book/glossary.md").write_text("# Glossary\n\n```{glossary}\nmean\n  A sum, divided.\n```\n")
+        (root / "book/references.md").write_text("# References\n\n```{bibliography}\n```\n")
+        (root / "book/404.md").write_text("# Not here\n\nGo [home](BASEURL/index.html).\n")
+        for name, places in {"scorecard": ["scorecard"], "status": ["status"], "how-we-decide": ["simulation", "chance"]}.items():
+            (root / f"book/{name}.md").write_text(f"# {name}\n\n" + "\n\n".join(f"<!-- {place} -->" for place in places) + "\n")
+        (root / "book/_static").mkdir()
+        (root / "book/_static/book.css").write_text("figure.plate { margin: 0 }\n")
+        shutil.copy(ROOT / "book/logo.svg", root / "book/logo.svg")
+        (root / "_config.yml").write_text((ROOT / "_config.yml").read_text())
+        names = ["glossary", "references", "scorecard", "status", "how-we-decide"]
+        files = "".join(f"  - file: book/{name}\n" for name in names)
+        (root / "_toc.yml").write_text(f"format: jb-book\nroot: book/welcome\nchapters:\n  - file: notebooks/foundations/tiny\n{files}")
+        (root / "src").symlink_to(ROOT / "src")
+
+    @property
+    def chapter(self) -> source.Chapter:
+        """The chapter as it now stands (parsed anew each time)."""
+        return source.Chapter(self.root, "foundations", "tiny")
+
+    def write(self, text: str) -> None:
+        """Replace the chapter's text."""
+        (self.root / "book/foundations/tiny.md").write_text(text)
+
+    def spoil(self, old: str, new: str) -> None:
+        """Replace a piece of the good text, which must be there exactly once or more."""
+        assert old in CHAPTER
+        self.write(CHAPTER.replace(old, new))
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return TinyBook(tmp_path / "book-project")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Path of Debian's Chromium; on CI its absence is a failure, elsewhere a clear skip."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is missing: .ci/run must install it.")
+        pytest.skip("Chromium is not installed; the pages are not opened.")
+    return path

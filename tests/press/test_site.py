@@ -1,0 +1,196 @@
+"""From a tiny chapter to a site, and every way in which that must fail."""
+
+import json
+import re
+
+import nbformat
+import pytest
+
+from press import pair, pages, records, site
+from press.errors import PressError
+from press.execute import run
+from press.stage import staged
+
+
+def execute(tiny, **parameters):
+    pair.write(tiny.root)
+    chapter = tiny.chapter
+    target = chapter.control().with_suffix(".ipynb") if parameters.get("control") else chapter.executed()
+    run(chapter, parameters, target)
+    return records.collect(chapter, target, chapter.control() if parameters.get("control") else chapter.record())
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A tiny book, executed and built once for all tests that only look at it."""
+    from conftest import TinyBook
+
+    tiny = TinyBook(tmp_path_factory.mktemp("built") / "book-project")
+    execute(tiny)
+    execute(tiny, control=True)
+    tiny.index = site.build(tiny.root)
+    return tiny
+
+
+def page(tiny, name):
+    return (tiny.root / "build/site" / name).read_text()
+
+
+def test_the_site_shows_the_chapter_with_its_outputs_and_verdicts(built):
+    text = page(built, "notebooks/foundations/tiny.html")
+    assert "Dots, one for each seed" in text and "The first value is" in text
+    assert 'id="claim-shift"' in text and "verdict-strip" in text and "reproduced" in text
+    assert "import importlib, os, subprocess" not in text, "the bootstrap cell must not show"
+    assert "Effect of the mechanism" in text, "the control's outcome stands on the page"
+
+
+def test_scorecard_lists_every_claim_without_javascript(built):
+    text = page(built, "book/scorecard.html")
+    assert text.count("<tr data-part=") == 2
+    assert "../notebooks/foundations/tiny.html#claim-shift" in text
+    assert 'role="img" aria-label=' in text
+
+
+def test_scorecard_downloads_agree_with_the_records(built):
+    listed = json.loads(page(built, "book/scorecard.json"))
+    assert [(record["chapter"], record["control"]) for record in listed] == [("tiny", False), ("tiny", True)]
+    lines = page(built, "book/scorecard.csv").splitlines()
+    assert len(lines) == 3 and ",reproduced," in lines[1] and ",out of reach," in lines[2]
+
+
+def test_nothing_is_fetched_from_elsewhere(built):
+    for path in (built.root / "build/site").rglob("*.html"):
+        if not {"_static", "mathjax"} & set(path.parts):
+            assert not re.search(r"<(?:script|img|iframe)[^>]+src=\"(?:https?:)?//", path.read_text()), path
+
+
+def test_the_notebook_for_download_has_no_outputs(built):
+    notebook = nbformat.read(built.root / "build/site/_sources/notebooks/foundations/tiny.ipynb", as_version=4)
+    assert all(not cell.outputs for cell in notebook.cells if cell.cell_type == "code")
+
+
+def test_not_found_page_stands_alone(built):
+    text = page(built, "404.html")
+    assert "https://ORG.github.io/REPO/index.html" in text and "<link" not in text and "<script" not in text
+
+
+def test_edit_link_opens_the_text(built):
+    assert "github.com/ORG/REPO/edit/main/book/foundations/tiny.md" in page(built, "notebooks/foundations/tiny.html")
+
+
+def test_colab_link_opens_the_notebook(built):
+    assert "colab.research.google.com/github/ORG/REPO/blob/main/notebooks/foundations/tiny.ipynb" in page(built, "notebooks/foundations/tiny.html")
+
+
+def test_a_broken_link_is_named(built, tmp_path):
+    (tmp_path / "a.html").write_text('<a href="b.html">b</a><a href="#there">c</a><p id="here">x</p><a href="#here">d</a>')
+    assert [problem.split(" links to ")[1] for problem in site.check(tmp_path)] == ["#there, and there is no such place on that page", "b.html, which does not exist"]
+
+
+def test_pages_with_tracebacks_pictures_without_alt_and_outside_files_are_named(tmp_path):
+    (tmp_path / "a.html").write_text('<img src="x.png"><script src="https://example.org/x.js"></script><pre>Traceback (most recent call last)</pre>')
+    found = "\n".join(site.check(tmp_path))
+    assert "without alt text" in found and "shows a traceback" in found and "fetches https://example.org/x.js" in found
+
+
+def test_a_failing_cell_leaves_nothing_but_the_failed_notebook(tiny):
+    tiny.spoil("values = [", "raise RuntimeError('no luck')\nvalues = [")
+    with pytest.raises(PressError, match="RuntimeError: no luck"):
+        execute(tiny)
+    assert not tiny.chapter.executed().exists()
+    assert (tiny.root / "build/failed/executed/quick/foundations/tiny.ipynb").is_file()
+
+
+def test_an_input_error_is_told_in_its_own_sentence(tiny):
+    pair.write(tiny.root)
+    with pytest.raises(PressError, match="Unknown profile 'slow': use 'quick' or 'full'"):
+        run(tiny.chapter, {"profile": "slow"}, tiny.root / "build/runs/slow/tiny.ipynb")
+
+
+def executed(built):
+    return nbformat.read(built.chapter.executed(), as_version=4)
+
+
+def test_a_page_without_outputs_is_refused(built, tmp_path):
+    notebook = executed(built)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    nbformat.write(notebook, tmp_path / "empty.ipynb")
+    with pytest.raises(PressError, match="has no outputs"):
+        site.has_outputs(tmp_path / "empty.ipynb")
+
+
+@pytest.mark.parametrize(
+    "output, sentence",
+    [
+        (nbformat.v4.new_output("display_data", {"image/png": "AAAA"}), "without alt text"),
+        (nbformat.v4.new_output("display_data", {"text/html": '<img src="x">'}), "without alt text"),
+        (nbformat.v4.new_output("error", ename="ValueError", evalue="x", traceback=[]), "shows a traceback"),
+        (nbformat.v4.new_output("stream", name="stderr", text="a warning"), "writes to stderr"),
+    ],
+)
+def test_an_ugly_output_is_refused(built, tmp_path, output, sentence):
+    notebook = executed(built)
+    next(cell for cell in notebook.cells if cell.cell_type == "code").outputs.append(output)
+    nbformat.write(notebook, tmp_path / "ugly.ipynb")
+    with pytest.raises(PressError, match=sentence):
+        site.has_outputs(tmp_path / "ugly.ipynb")
+    site.has_outputs(built.chapter.executed())  # the good one passes
+
+
+def test_a_chapter_without_ledger_is_refused(built, tmp_path):
+    notebook = executed(built)
+    for cell in notebook.cells:
+        if "ledger" in cell.metadata.get("tags", []):
+            cell.outputs = []
+    nbformat.write(notebook, tmp_path / "none.ipynb")
+    with pytest.raises(PressError, match="holds 0 ledgers"):
+        records.collect(built.chapter, tmp_path / "none.ipynb", tmp_path / "none.json")
+    assert not (tmp_path / "none.json").exists()
+
+
+def test_a_claim_without_test_stops_the_run(tiny):
+    tiny.spoil('ledger.out_of_reach("far", "No scale says what far is.")\n', "")
+    with pytest.raises(PressError, match="'far' has no test"):
+        execute(tiny)
+
+
+def test_a_run_of_another_text_is_refused(built):
+    text = built.chapter.text.read_text()
+    run_ = pages.load(built.chapter)
+    try:
+        built.chapter.text.write_text(text.replace("Everything.", "Everything else."))
+        with pytest.raises(PressError, match="was made from another text"):
+            staged(pages.Run(built.chapter, run_.record, run_.control, None))
+    finally:
+        built.chapter.text.write_text(text)
+
+
+def test_a_warning_of_the_renderer_stops_the_build_and_keeps_the_old_site(built):
+    welcome = built.root / "book/welcome.md"
+    text, before = welcome.read_text(), built.index.read_bytes()
+    try:
+        welcome.write_text(text + "\n{term}`unheard of`\n")
+        with pytest.raises(PressError, match="unheard of"):
+            site.build(built.root)
+    finally:
+        welcome.write_text(text)
+    assert built.index.read_bytes() == before
+
+
+def test_a_page_without_its_place_is_refused(built):
+    status = built.root / "book/status.md"
+    text = status.read_text()
+    try:
+        status.write_text("# status\n")
+        with pytest.raises(PressError, match="<!-- status -->"):
+            site.build(built.root)
+    finally:
+        status.write_text(text)
+
+
+def test_a_scorecard_never_lacks_a_chapter(tiny):
+    pair.write(tiny.root)
+    with pytest.raises(PressError, match="There is no record"):
+        site.build(tiny.root)
