@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := $(if $(VIRTUAL_ENV),$(VIRTUAL_ENV)/bin/python,.venv/bin/python)
 PRESS := PYTHONPATH=src $(PY) -m press
 .DEFAULT_GOAL := help
-.PHONY: book test chapter pair check-pairs serve clean help setup
+.PHONY: book test chapter pair check-pairs serve list clean help setup
 
 book: setup ## install, run the chapters and build the site: build/site/index.html
 	@$(PRESS) pair && $(PRESS) check && $(PRESS) flow site
@@ -23,11 +23,14 @@ check-pairs: setup ## name notebooks that are not in step with their text
 serve: setup ## show the built site in a browser: [PORT=8000]
 	@$(PRESS) serve --port "$(PORT)"
 
+list: setup ## print the names of the chapters
+	@$(PRESS) names
+
 clean: ## remove all that was made, the virtual environment aside
 	@rm -rf build .snakemake
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
 
-setup:
+setup: ## install only
 	@$(PYTHON) src/press/environment.py

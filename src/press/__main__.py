@@ -28,7 +28,7 @@ def flow(arguments) -> None:
         # The lock above falls with its process, so Snakemake's own, which outlives a kill, is not needed.
         command = [
             sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(ROOT), "--cores", str(arguments.cores or os.cpu_count()),
-            "--nolock", "--rerun-incomplete", "--rerun-triggers", "mtime", "input", "--keep-going", "--quiet", "rules", "host", "reason", *arguments.targets,
+            "--nolock", "--rerun-incomplete", "--rerun-triggers", "mtime", "input", "--keep-going", "--quiet", "rules", "host", "reason", "--", *arguments.targets,
         ]
         process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, stderr=subprocess.PIPE, text=True)
         try:
@@ -159,6 +159,11 @@ def check(arguments) -> None:
         raise PressError("The chapters break their contract:\n  " + "\n  ".join(found))
 
 
+def names(arguments) -> None:
+    """Print the names of all chapters, in the book's order."""
+    print("\n".join(chapter.name for chapter in source.chapters()))
+
+
 def site(arguments) -> None:
     """Build the site from the executed notebooks."""
     from press.site import build
@@ -209,6 +214,7 @@ def main(words: list[str] | None = None) -> int:
     sub.add_argument("--cwd", default=os.getcwd())
     command(pairs, "pair").add_argument("--check", action="store_true")
     command(check)
+    command(names)
     command(site)
     command(serve).add_argument("--port", default="")
     arguments = parser.parse_args(words)

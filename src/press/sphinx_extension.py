@@ -11,5 +11,10 @@ def setup(app):
 
 def _trim(app, pagename, templatename, context, doctree):
     # Jupyter Book loads Thebe's loader, which fetches itself from elsewhere, although the book does not use it.
-    context["script_files"] = [file for file in context.get("script_files", []) if "thebe" not in str(getattr(file, "filename", file)).lower()]
-    context["css_files"] = [file for file in context.get("css_files", []) if "thebe" not in str(getattr(file, "filename", file)).lower()]
+    for kind in ("script_files", "css_files"):
+        context[kind] = [file for file in context.get(kind, []) if not _is_thebe(file)]
+
+
+def _is_thebe(file):
+    parts = [str(getattr(file, "filename", file)), *map(str, getattr(file, "attributes", {}).values())]
+    return any("thebe" in part.lower() for part in parts)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import html
 import shutil
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 from unlabeled import claims
 
 from press import pages, source
-from press.dependencies import chapter_code
 from press.errors import PressError
 from press.pair import Links, address, authors, cited, own_text, pair, title
 from press.source import Chapter
 
 # How the book shows the cells of the contract, in the tags that Jupyter Book knows.
 SHOWN = {"bootstrap": "remove-cell", "figure": "hide-input", "prose": "remove-input", "check": "hide-input", "solution": "hide-cell"}
+PROMPTS = {"figure": "the code of this figure", "check": "the check", "solution": "a solution"}
 
 
 def stage(root: Path = source.ROOT) -> Path:
@@ -77,20 +78,13 @@ def staged(run: pages.Run) -> nbformat.NotebookNode:
                 if "## The negative control" in cell.source:
                     cell.source = _with_control(cell.source, run)
         else:
-            cell.metadata["tags"] = [SHOWN.get(name, name) for name in cell.metadata.get("tags", [])]
+            tags = cell.metadata.get("tags", [])
+            cell.metadata["tags"] = [SHOWN.get(name, name) for name in tags]
+            if prompt := next((PROMPTS[name] for name in tags if name in PROMPTS), None):
+                cell.metadata["mystnb"] = {"code_prompt_show": f"Show {prompt}", "code_prompt_hide": f"Hide {prompt}"}
             for output in cell.outputs:
                 output.get("data", {}).pop(claims.MIME, None)
-    if not chapter_code(notebook):
-        raise PressError(f"{chapter.text} has no code cell.")
-    return _exercises_folded(notebook)
-
-
-def _exercises_folded(notebook):
-    """Give exercise, check and solution cells a class, so that the page can set them apart."""
-    for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        if cell.cell_type == "code" and "exercise" in tags:
-            cell.metadata["tags"] = [*tags, "exercise-cell"]
+    notebook.cells.append(nbformat.v4.new_markdown_cell(_footer(chapter)))
     return notebook
 
 
@@ -98,6 +92,13 @@ def _with_control(text, run):
     head, mark, rest = text.partition("## The negative control")
     first, gap, more = rest.partition("\n## ")
     return f"{head}{mark}{first}\n\n{pages.control_table(run)}{gap}{more}"
+
+
+def _footer(chapter):
+    repository = Links(chapter.root).repository
+    title = quote(f"Error in the chapter {chapter.name}")
+    edit = f"{repository}/edit/{source.config(chapter.root)['repository']['branch']}/book/{chapter.part}/{chapter.name}.md"
+    return pages.raw(f'<p class="chapter-foot"><a href="{repository}/issues/new?title={title}">Report an error in this chapter</a> · <a href="{edit}">Suggest an edit</a></p>')
 
 
 def card(run: pages.Run) -> str:

@@ -1,0 +1,45 @@
+"""The workflows are valid, and all of the GPU one but the GPU itself goes through on a CPU."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from conftest import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflow_is_valid(path):
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_invalid_workflow_is_caught(tmp_path):
+    (tmp_path / "bad.yml").write_text("name: bad\non: push\njobs:\n  one:\n    steps: []\n")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(tmp_path / "bad.yml")]
+    assert subprocess.run(command, capture_output=True).returncode == 1
+
+
+def test_gpu_workflow_goes_through_on_a_cpu(tiny):
+    """Every `run:` step, as written, on a tiny book; only `nvidia-smi` is left out."""
+    for name in ("Makefile", "Snakefile"):
+        (tiny.root / name).symlink_to(ROOT / name)
+    workflow = yaml.safe_load((ROOT / ".github/workflows/gpu.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    steps = {step["name"]: step["run"] for step in job["steps"] if "run" in step}
+    assert steps.pop("See the GPU") == "nvidia-smi"
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    # The environment at hand stands in for the one that `make setup` would make; the rest is what the workflow sets.
+    environment |= {"VIRTUAL_ENV": sys.prefix, "PRESS_ROOT": str(tiny.root), "PROFILE": workflow["env"]["PROFILE"], "CHAPTERS": "", "SEEDS": ""}
+    for name, script in steps.items():
+        done = subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=tiny.root, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, name + done.stdout + done.stderr
+    uploaded = next(step for step in job["steps"] if step.get("uses", "").startswith("actions/upload-artifact"))["with"]["path"].split()
+    assert uploaded[0] == "build/runs/full"
+    kept = sorted(path.name for path in (tiny.root / uploaded[0]).rglob("*") if path.is_file())
+    assert kept == ["tiny.ipynb", "tiny.json"]
