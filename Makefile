@@ -3,19 +3,22 @@ PYTHON ?= python3
 PY := $(if $(VIRTUAL_ENV),$(VIRTUAL_ENV)/bin/python,.venv/bin/python)
 PRESS := PYTHONPATH=src $(PY) -m press
 .DEFAULT_GOAL := help
-.PHONY: book test chapter pair check-pairs serve list clean help setup
+.PHONY: book test chapter pair passes check-pairs serve list clean help setup
 
 book: setup ## install, run the chapters and build the site: build/site/index.html
 	@$(PRESS) pair && $(PRESS) check && $(PRESS) flow site
 
 test: setup ## pass all tests (builds the book first)
-	@$(PRESS) pair --check && $(PRESS) check && $(PRESS) flow site && $(PY) -m pytest
+	@$(PRESS) pair --check && $(PRESS) check && $(PRESS) flow site && $(PRESS) passes --chapters "$(PASSES)" && $(PY) -m pytest
 
 chapter: setup ## run one chapter: NAME=… [PROFILE=full] [SEEDS=10] [FIRST_SEED=1000] [DATASET=my.npz] [CONTROL=1]
 	@$(PRESS) chapter --name "$(NAME)" --profile "$(PROFILE)" --seeds "$(SEEDS)" --first-seed "$(FIRST_SEED)" --dataset "$(DATASET)" --control "$(CONTROL)"
 
 pair: setup ## write notebooks/ from the texts in book/
 	@$(PRESS) pair
+
+passes: setup ## rerun chapters on other seeds and for identical outputs: [PASSES=all|touched] [FIRST_SEED=1000]
+	@$(PRESS) flow site && $(PRESS) passes --chapters "$(PASSES)" --first-seed "$(FIRST_SEED)"
 
 check-pairs: setup ## name notebooks that are not in step with their text
 	@$(PRESS) pair --check

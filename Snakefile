@@ -59,3 +59,13 @@ rule control:
         "build/runs/quick/control/{chapter}.json",
     shell:
         "{PYTHON} -m press execute --control {wildcards.chapter}"
+
+
+# The same chapter on seeds that nobody has looked at.
+rule seeds:
+    input:
+        code,
+    output:
+        "build/runs/quick/first_seed={first}/{chapter}.json",
+    shell:
+        "{PYTHON} -m press execute --first-seed {wildcards.first} {wildcards.chapter}"

@@ -55,16 +55,17 @@ def _relay(lines) -> list[str]:
 
 
 def execute(arguments) -> None:
-    """Run a chapter in its default form, or its negative control, for the site."""
+    """Run a chapter in its default form for the site, or its negative control, or on other seeds."""
     from press.execute import run
 
     chapter = source.chapter(arguments.name)
-    if arguments.control:
-        target = chapter.control().with_suffix(".ipynb")
-        run(chapter, {"control": True}, target)
-        records.collect(chapter, target, chapter.control())
-    else:
+    if not arguments.control and not arguments.first_seed:
         run(chapter, {}, chapter.executed())
+        return
+    parameters = {"control": True} if arguments.control else {"first_seed": _whole("FIRST_SEED", arguments.first_seed, 0)}
+    record = chapter.control() if arguments.control else chapter.on_seeds(parameters["first_seed"])
+    run(chapter, parameters, record.with_suffix(".ipynb"))
+    records.collect(chapter, record.with_suffix(".ipynb"), record)
 
 
 def collect(arguments) -> None:
@@ -159,6 +160,21 @@ def check(arguments) -> None:
         raise PressError("The chapters break their contract:\n  " + "\n  ".join(found))
 
 
+def passes(arguments) -> None:
+    """Run the chapters again: on other seeds, and once more for byte-identical outputs."""
+    from press import again
+
+    chosen = again.chosen(arguments.chapters or source.config()["press"]["passes"])
+    print(f"passes: {', '.join(chapter.name for chapter in chosen) or 'no chapter is touched'}", flush=True)
+    if not chosen:
+        return
+    first = _whole("FIRST_SEED", arguments.first_seed, again.OTHER_SEED)
+    targets = [str(chapter.on_seeds(first).relative_to(ROOT)) for chapter in chosen]
+    flow(argparse.Namespace(targets=targets, cores=arguments.cores))
+    again.require_no_flips(chosen, first)
+    again.require_same_outputs([chapter.executed() for chapter in chosen], ROOT, int(arguments.cores or os.cpu_count()))
+
+
 def names(arguments) -> None:
     """Print the names of all chapters, in the book's order."""
     print("\n".join(chapter.name for chapter in source.chapters()))
@@ -207,6 +223,7 @@ def main(words: list[str] | None = None) -> int:
     sub = command(execute)
     sub.add_argument("name")
     sub.add_argument("--control", action="store_true")
+    sub.add_argument("--first-seed", default="")
     command(collect).add_argument("name")
     sub = command(chapter)
     for option in ("name", "profile", "seeds", "first_seed", "dataset", "control", "cores"):
@@ -214,6 +231,9 @@ def main(words: list[str] | None = None) -> int:
     sub.add_argument("--cwd", default=os.getcwd())
     command(pairs, "pair").add_argument("--check", action="store_true")
     command(check)
+    sub = command(passes)
+    for option in ("chapters", "first-seed", "cores"):
+        sub.add_argument(f"--{option}", default="")
     command(names)
     command(site)
     command(serve).add_argument("--port", default="")

@@ -22,7 +22,6 @@ from press.source import PARAMETERS, Chapter
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
 TIMEOUT = {"quick": 600, "full": None}  # seconds for one cell
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 def run(chapter: Chapter, parameters: dict, target: Path) -> None:
@@ -98,15 +97,19 @@ def _kernel_messages(chapter):
             os.close(kept)
 
 
+def one_thread() -> dict[str, str]:
+    """Environment of a quick run: figures then do not depend on the number of cores, and chapters run side by side."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1") | {
+        "PYTHONHASHSEED": "0",
+        # glibc gives freed memory back at once; small conv nets then spend their time on page faults.
+        "MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "2147483648", "MALLOC_TOP_PAD_": "67108864",
+        # Without it, a debugger's notice about frozen modules lands in the first output.
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
 def _prepare(profile):
-    os.environ.setdefault("PYTHONHASHSEED", "0")
-    if profile == "quick":  # one thread: chapters run side by side, and figures do not depend on the number of cores
-        os.environ |= dict.fromkeys(ONE_THREAD, "1")
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    # glibc gives freed memory back at once; small conv nets then spend their time on page faults.
-    os.environ |= {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "2147483648", "MALLOC_TOP_PAD_": "67108864"}
-    # Without it, a debugger's notice about frozen modules lands in the first output.
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    os.environ |= one_thread() if profile == "quick" else {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
 
 def device(profile: str) -> str:

@@ -50,6 +50,10 @@ class Chapter:
         """Record of the negative control; it is a run like any other, so it stands in build/runs."""
         return self.root / "build/runs" / profile / "control" / f"{self.name}.json"
 
+    def on_seeds(self, first_seed: int) -> Path:
+        """Record of the quick run that starts at `first_seed`."""
+        return self.root / f"build/runs/quick/first_seed={first_seed}" / f"{self.name}.json"
+
     def record(self, profile: str = "quick") -> Path:
         """The record of the default run: full ones are committed, quick ones are made."""
         folder = "book/results/full" if profile == "full" else f"build/results/{profile}"
