@@ -33,6 +33,7 @@ def problems(chapter: Chapter) -> list[str]:
     found += _exercises(cells)
     found += _helpers(cells)
     found += _sections(chapter)
+    found += _typed_results(chapter)
     return [f"{name}: {sentence}." for sentence in found]
 
 
@@ -53,8 +54,13 @@ def _tags(cells):
     for name in ("imports", "parameters", "settings", "ledger"):
         if (count := sum(tag(cell) == name for cell in cells)) != 1:
             yield f"{count} cells are tagged {name!r} instead of one"
-    if cells and [tag(cell) for cell in cells[:3]] != ["imports", "parameters", "settings"]:
-        yield "the first three code cells must be 'imports', 'parameters' and 'settings'"
+    roles = [tag(cell) for cell in cells]
+    if roles[:1] != ["imports"]:
+        yield "the first code cell must be 'imports'"
+    if "parameters" in roles and roles[roles.index("parameters") + 1 :][:1] != ["settings"]:
+        yield "the cell 'settings' must follow 'parameters'"
+    if "parameters" in roles and (early := set(roles[1 : roles.index("parameters")]) - {"figure"}):
+        yield f"before 'parameters' only pictures may stand (cells tagged 'figure'), not {', '.join(repr(role) for role in sorted(early))}"
     for cell in cells:
         last = ast.parse(cell.source).body[-1:] or [None]
         text = ast.unparse(last[0]) if last[0] is not None else ""
@@ -145,3 +151,30 @@ def _sections(chapter):
     for name in SECTIONS:
         if name not in heads:
             yield f"the section '## {name}' is missing"
+
+
+NUMBER = re.compile(r"(?<![\w.])(\d*\.\d+|\d+(?:\.\d+)?(?=(?: |\u00a0|~)?(?:%|percent|per cent)))")
+
+LEVELS = {95.0, 0.95, 2.5}  # the level of the book's intervals and the false-positive rate that goes with it
+
+
+def _typed_results(chapter):
+    """Decimals and percentages typed into prose, which a run should print.
+
+    Allowed: those in tables (the paper's figures), and those that stand as literals in the chapter's own code (declared settings).
+    """
+    code = [cell.source for cell in chapter.source.cells if cell.cell_type == "code" and tag(cell) not in ("prose", "figure")]
+    declared = {float(node.value) for node in ast.walk(ast.parse("\n".join(code))) if isinstance(node, ast.Constant) and type(node.value) in (int, float)}
+    for cell in chapter.source.cells:
+        if cell.cell_type != "markdown":
+            continue
+        text = re.sub(r"^(`{3,}).*?^\1", "", cell.source, flags=re.DOTALL | re.MULTILINE)
+        text = re.sub(r"\]\([^)]*\)|https?://\S+|`[^`\n]*`", " ", text)
+        text = re.sub(r"\b(?:Assumption|Theorem|Definition|Lemma|Corollary|Section|Table|Figure|Equation|version|Python)s?\s+[\d.]+|arXiv:\s*\d{4}\.\d+", " ", text)
+        for line in text.splitlines():
+            if line.lstrip().startswith("|"):
+                continue
+            for found in NUMBER.finditer(line):
+                value = found[1]
+                if not {float(value), float(value) / 100} & (declared | LEVELS):
+                    yield f"{value!r} in {line.strip()[:70]!r} looks like a result typed by hand: print it from the run (tag 'prose'), or move the paper's figure to the table of claims"

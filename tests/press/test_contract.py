@@ -28,6 +28,10 @@ def test_the_good_chapter_passes(tiny):
         ("## Verdicts", "## Results", "'## Verdicts' is missing"),
         ("from unlabeled.figures import show, use_style", "from unlabeled.figures import show, use_style, sketch", "unlabeled.figures.sketch, which does not exist"),
         ("    return shift + rng", "    return shift + + * rng", "is no Python"),
+        ("Everything.", "We measured 0.83 here.", "'0.83' in 'We measured 0.83 here.' looks like a result typed by hand"),
+        ("Everything.", "It wins by 12 % or so.", "'12'"),
+        ("Everything.", "The shift is 5.0, as declared; 95 % intervals; see Theorem 3.2 and `0.77`.\n\n| paper |\n|---|\n| 91.2 |", None),
+        ("```{code-cell} ipython3\n:tags: [parameters]", "```{code-cell} ipython3\n1\n```\n\n```{code-cell} ipython3\n:tags: [parameters]", "before 'parameters' only pictures may stand"),
         ("ledger.claim(\"far\"", "ledger.out_of_reach\nledger.claim(\"far\"", None),
     ],
 )

@@ -1,0 +1,155 @@
+"""The built site in Chromium, with the network off: every page, light on a desk and dark on a phone."""
+
+import json
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+from conftest import ROOT
+from press import source
+
+SITE = ROOT / "build/site"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+VIEWS = {"light-desk": ("light", 1280, 900), "dark-phone": ("dark", 390, 844)}
+
+
+def pages():
+    names = [f"{document}.html" for document in source.toc()]
+    return ["404.html", "search.html", *names]
+
+
+@pytest.fixture(scope="session")
+def site():
+    if not (SITE / "index.html").is_file():
+        if os.environ.get("CI"):
+            pytest.fail("There is no site: make test builds it first.")
+        pytest.skip("There is no site yet: run make book.")
+    return SITE
+
+
+@pytest.fixture(scope="session")
+def browser(chromium):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session", params=VIEWS)
+def context(request, browser):
+    scheme, width, height = VIEWS[request.param]
+    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height}, offline=True, reduced_motion="reduce")
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def opened(context, site):
+    """A function that opens a page of the site and tells what it asked for and complained of."""
+    page = context.new_page()
+    page.asked, page.complaints = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+
+    def open_page(name):
+        page.goto((site / name).as_uri())
+        page.wait_for_load_state("load")
+        if page.locator(".math").count():
+            page.wait_for_selector("mjx-container", timeout=20_000)
+        return page
+
+    yield open_page
+    page.close()
+
+
+@pytest.mark.parametrize("name", pages())
+def test_page_is_quiet_fits_and_is_accessible(opened, name):
+    page = opened(name)
+    assert [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert page.complaints == []
+    width = page.evaluate("document.documentElement.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page must not scroll sideways"
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}).response["violations"]
+    told = [f"{violation['id']}: {node['target']} {node['html'][:160]}" for violation in found for node in violation["nodes"]]
+    assert told == [], "\n".join(told[:20])
+
+
+def test_mathematics_is_set_from_the_site_itself(opened):
+    page = opened(f"{source.chapters()[0].document}.html")
+    assert page.locator("mjx-container").count() > 3
+    assert page.locator("mjx-merror").count() == 0
+
+
+@pytest.mark.parametrize("chapter", source.chapters(), ids=lambda chapter: chapter.name)
+def test_no_formula_of_a_chapter_is_broken(opened, chapter):
+    page = opened(f"{chapter.document}.html")
+    assert page.locator("mjx-merror, .math.error").count() == 0
+
+
+def test_scorecard_filters(opened, site):
+    page = opened("book/scorecard.html")
+    rows = page.locator("table.scorecard tbody tr")
+    total = rows.count()
+    listed = json.loads((site / "book/scorecard.json").read_text(encoding="utf-8"))
+    assert total == sum(len(record["claims"]) for record in listed if not record["control"])
+    page.locator("#scorecard-filter select").nth(1).select_option("reproduced")
+    shown = page.locator("table.scorecard tbody tr:visible")
+    assert 0 < shown.count() < total
+    assert all("reproduced" in text for text in shown.locator("td[data-label=Verdict]").all_inner_texts())
+    page.locator("#scorecard-filter input").fill("no such words anywhere")
+    assert shown.count() == 0
+    assert page.locator("#scorecard-filter [role=status]").inner_text() == f"0 of {total} claims"
+
+
+def test_scorecard_links_lead_to_the_place_that_decides(opened):
+    page = opened("book/scorecard.html")
+    link = page.locator("table.scorecard tbody a").first
+    place = link.get_attribute("href").split("#")[1]
+    link.click()
+    page.wait_for_load_state("load")
+    assert page.locator(f"#{place}").count() == 1
+
+
+def test_text_is_there_without_javascript(browser, site):
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    page = context.new_page()
+    page.goto((site / "book/scorecard.html").as_uri())
+    assert page.locator("table.scorecard tbody tr:visible").count() > 0
+    for chapter in source.chapters():
+        page.goto((site / f"{chapter.document}.html").as_uri())
+        assert page.locator("h2:visible, h1:visible").count() > 5
+        assert page.locator("table:visible").count() > 0
+    context.close()
+
+
+def test_every_figure_says_what_it_shows(site):
+    for chapter in source.chapters():
+        text = (site / f"{chapter.document}.html").read_text(encoding="utf-8")
+        figures = re.findall(r'<figure class="plate">.*?</figure>', text, re.DOTALL)
+        assert figures, chapter.name
+        for figure in figures:
+            assert len(re.search(r'alt="([^"]*)"', figure)[1]) >= 40
+            assert len(re.sub("<[^>]+>", "", figure).strip()) >= 20, "a caption says what to look at"
+
+
+def test_edit_links_open_files_that_exist(site):
+    for path in site.rglob("*.html"):
+        for target in re.findall(r'github\.com/ORG/REPO/edit/main/([^"?]+)', path.read_text(encoding="utf-8")):
+            assert (ROOT / unquote(target)).is_file(), f"{path.name} offers to edit {target}"
+
+
+def test_first_page_leads_to_the_welcome(opened):
+    page = opened("index.html")
+    page.wait_for_url(re.compile(r"book/welcome\.html"))
+    assert page.locator("h1").count() == 1
+
+
+def test_site_is_small_enough_to_read_on_a_train(site):
+    sizes = {path.name: path.stat().st_size / 2**20 for path in site.rglob("*.html") if isinstance(path, Path)}
+    assert max(sizes.values()) < 6, f"the largest page has {max(sizes.values()):.1f} MiB"

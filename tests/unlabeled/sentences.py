@@ -1,0 +1,20 @@
+"""What every refusal must be: one error type, one sentence, on one line."""
+
+import re
+from contextlib import contextmanager
+
+import pytest
+
+
+@contextmanager
+def refused(words, error=None):
+    """Expect `error` (InputError unless told) whose text holds `words` and is exactly one sentence."""
+    from unlabeled.runtime import InputError
+
+    with pytest.raises(error or InputError) as caught:
+        yield
+    text = str(caught.value)
+    assert words in text
+    assert "\n" not in text and text.endswith(".")
+    assert text[0].isupper() or text.startswith(("seeds ", "first_seed ", "control ", "dataset "))  # a parameter's own name
+    assert not re.search(r"[.!?] +[A-Z]", text), f"more than one sentence: {text}"

@@ -1,0 +1,512 @@
+"""Tests over seeds, the rule of verdicts, and the ledger."""
+
+import itertools
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from sentences import refused
+from unlabeled import claims
+from unlabeled.claims import Ledger, InputError, decide, difference, evaluate, fisher_z, interval, log_ratio, number, verdict
+from unlabeled.runtime import Run
+
+UP, DOWN, BOTH = [0.9, 1.0, 1.1, 1.0, 1.05], [-0.9, -1.0, -1.1, -1.0, -1.05], [1.0, -1.0, 2.0, -2.0, 0.1]
+
+
+def run_of(n=5, **changes):
+    facts = dict(chapter="tiny", profile="quick", seeds=tuple(range(n)), dataset="", control=False, device=torch.device("cpu"))
+    return Run(**facts | changes)
+
+
+def ledger_of(n=5, **changes):
+    ledger = Ledger(run_of(n, **changes))
+    ledger.claim("gain", "A beats B.", central=True)
+    return ledger
+
+
+# The interval
+
+
+def coverage(samples, mean):
+    """Share of the rows of `samples` whose 95 % interval holds `mean`; worked out for all rows at once."""
+    n = samples.shape[1]
+    half = stats.t.ppf(0.975, n - 1) * samples.std(1, ddof=1) / np.sqrt(n)
+    # The vectorised formula must be the one under test.
+    for row in range(3):
+        assert interval(samples[row])[1:] == pytest.approx((samples[row].mean() - half[row], samples[row].mean() + half[row]), rel=1e-12)
+    return np.mean(np.abs(samples.mean(1) - mean) <= half)
+
+
+TRIALS = 40_000
+
+
+def four_errors(rate):
+    return 4 * np.sqrt(rate * (1 - rate) / TRIALS)
+
+
+@pytest.mark.parametrize("n", [2, 5, 20])
+def test_the_interval_covers_the_mean_of_normal_data_95_times_in_100(n):
+    samples = 3 + 0.5 * np.random.default_rng(n).standard_normal((TRIALS, n))
+    assert abs(coverage(samples, 3.0) - 0.95) < four_errors(0.95)
+
+
+@pytest.mark.parametrize("n, expected", [(5, 0.8827), (20, 0.9187)])
+def test_the_interval_covers_less_often_on_skewed_data(n, expected):
+    """Measured once with five million exponential samples of each size; the page on the statistics warns of it."""
+    covered = coverage(np.random.default_rng(n).exponential(size=(TRIALS, n)), 1.0)
+    assert abs(covered - expected) < four_errors(expected) + 0.0005
+    assert covered < 0.95 - four_errors(0.95)
+
+
+def test_the_rule_rarely_calls_nothing_something():
+    """Under the null a single test holds in 2.5 % of all cases, and fails in as many."""
+    samples = np.random.default_rng(7).standard_normal((2000, 5))
+    outcomes = [evaluate("t", "greater", 0.0, row)["outcome"] for row in samples]
+    for outcome in ("holds", "fails"):
+        assert abs(outcomes.count(outcome) / 2000 - 0.025) < 4 * np.sqrt(0.025 * 0.975 / 2000)
+
+
+def samples(count=30):
+    rng = np.random.default_rng(11)
+    for _ in range(count):
+        yield rng.normal(rng.normal(), rng.uniform(0.1, 3), size=rng.integers(2, 12)), rng.normal()
+
+
+@pytest.mark.parametrize("direction", ["greater", "less"])
+def test_t_agrees_with_scipys_one_sample_test(direction):
+    for values, margin in samples():
+        ours = evaluate("t", direction, margin, values)
+        one_sided = stats.ttest_1samp(values, margin, alternative=direction)
+        other_side = stats.ttest_1samp(values, margin, alternative={"greater": "less", "less": "greater"}[direction])
+        low, high = stats.ttest_1samp(values, margin).confidence_interval(0.95)
+        assert (ours["low"], ours["high"], ours["p"]) == pytest.approx((low, high, one_sided.pvalue), rel=1e-9)
+        assert ours["estimate"] == pytest.approx(values.mean())
+        assert ours["outcome"] == ("holds" if one_sided.pvalue < 0.025 else "fails" if other_side.pvalue < 0.025 else "undecided")
+
+
+def test_equivalence_agrees_with_two_one_sided_tests():
+    seen = set()
+    for values, _ in samples(60):
+        margin = 1.0
+        above = stats.ttest_1samp(values, -margin, alternative="greater").pvalue
+        below = stats.ttest_1samp(values, margin, alternative="less").pvalue
+        ours = evaluate("equivalence", "within", margin, values)
+        assert ours["p"] == pytest.approx(max(above, below), rel=1e-9)
+        beyond = min(1 - above, 1 - below)  # one-sided tests that the mean lies below -margin, above margin
+        assert ours["outcome"] == ("holds" if max(above, below) < 0.025 else "fails" if beyond < 0.025 else "undecided")
+        seen.add(ours["outcome"])
+    assert seen == {"holds", "fails", "undecided"}
+
+
+@pytest.mark.parametrize(
+    "kind, direction, margin, values, outcome",
+    [
+        ("t", "greater", 0.5, UP, "holds"),
+        ("t", "greater", 2.0, UP, "fails"),
+        ("t", "greater", 1.0, UP, "undecided"),
+        ("t", "less", -0.5, DOWN, "holds"),
+        ("t", "less", -2.0, DOWN, "fails"),
+        ("t", "less", 0.0, BOTH, "undecided"),
+        ("equivalence", "within", 2.0, UP, "holds"),
+        ("equivalence", "within", 0.5, UP, "fails"),
+        ("equivalence", "within", 0.5, DOWN, "fails"),
+        ("equivalence", "within", 1.0, UP, "undecided"),
+        ("exact", "within", 1e-9, [0.0, 1e-10, 1e-9], "holds"),
+        ("exact", "within", 1e-9, [0.0, 0.0, 2e-9], "fails"),
+        ("exact", "within", 0.0, [-1.0, -0.5], "holds"),
+    ],
+)
+def test_each_outcome(kind, direction, margin, values, outcome):
+    assert evaluate(kind, direction, margin, values)["outcome"] == outcome
+
+
+def test_an_exact_test_gives_the_largest_error_and_no_interval():
+    assert evaluate("exact", "within", 1.0, [0.5, 0.25]) == dict(estimate=0.5, low=None, high=None, p=None, outcome="holds")
+
+
+def test_a_wider_level_gives_a_wider_interval():
+    mean, low, high = interval(BOTH, 0.99)
+    _, lower, higher = interval(BOTH, 0.95)
+    assert low < lower < mean < higher < high
+
+
+# The rule
+
+
+def by_the_book(outcomes):
+    """The rule of the page "How we decide", line by line, with sets and shares instead of counts."""
+    kinds, share = set(outcomes), sum(outcome == "holds" for outcome in outcomes) / len(outcomes)
+    if kinds == {"holds"}:
+        return "reproduced"
+    if "fails" not in kinds and share >= 0.5:
+        return "partly"
+    if {"holds", "fails"} <= kinds:
+        return "mixed"
+    if "fails" in kinds:
+        return "not reproduced"
+    return "undecided"
+
+
+CASES = [outcomes for n in range(1, 5) for outcomes in itertools.product(("holds", "fails", "undecided"), repeat=n)]
+
+
+def test_the_rule_over_all_combinations_of_outcomes():
+    assert len(CASES) == 3 + 9 + 27 + 81
+    assert {outcomes: verdict(outcomes) for outcomes in CASES} == {outcomes: by_the_book(outcomes) for outcomes in CASES}
+    assert {verdict(outcomes) for outcomes in CASES} == set(claims.VERDICTS) - {"out of reach"}
+
+
+@pytest.mark.parametrize(
+    "outcomes, expected",
+    [
+        (["holds", "holds"], "reproduced"),
+        (["holds", "undecided"], "partly"),
+        (["holds", "undecided", "undecided"], "undecided"),
+        (["holds", "holds", "holds", "fails"], "mixed"),
+        (["holds", "fails", "undecided"], "mixed"),
+        (["fails", "undecided", "undecided"], "not reproduced"),
+        (["undecided"], "undecided"),
+    ],
+)
+def test_the_rule_on_cases_worked_out_by_hand(outcomes, expected):
+    assert verdict(outcomes) == expected
+    assert verdict(reversed(outcomes)) == expected
+
+
+def test_no_outcome_no_verdict():
+    with pytest.raises(ValueError, match="at least one test"):
+        verdict([])
+
+
+# The ledger
+
+
+def test_each_of_the_six_verdicts_comes_out_of_a_ledger():
+    ledger = Ledger(run_of())
+    plan = {
+        "all": ("reproduced", [UP, UP]), "half": ("partly", [UP, BOTH]), "split": ("mixed", [UP, DOWN]),
+        "none": ("not reproduced", [DOWN, BOTH]), "open": ("undecided", [BOTH]), "far": ("out of reach", []),
+    }
+    for name, (_, values) in plan.items():
+        ledger.claim(name, "A statement.")
+        for place, value in enumerate(values):
+            ledger.greater(name, f"test-{place}", "a gain", value)
+    ledger.out_of_reach("far", "It needs a larger model.")
+    assert ledger.verdicts() == {name: expected for name, (expected, _) in plan.items()}
+    assert set(ledger.verdicts().values()) == set(claims.VERDICTS)
+
+
+def test_each_way_to_file_a_test_is_the_test_it_says():
+    ledger = ledger_of()
+    ledger.greater("gain", "up", "a gain", UP, margin=0.5)
+    ledger.less("gain", "down", "a loss", DOWN, margin=0.5, deterministic=False)
+    ledger.equivalent("gain", "same", "a difference", UP, margin=2)
+    ledger.exact("gain", "equal", "an error", [0, 0, 0, 0, 0], tolerance=0)
+    tests = ledger.to_dict()["claims"][0]["tests"]
+    assert [(test["kind"], test["direction"], test["margin"], test["deterministic"], test["outcome"], test["n"]) for test in tests] == [
+        ("t", "greater", 0.5, True, "holds", 5), ("t", "less", 0.5, False, "holds", 5),
+        ("equivalence", "within", 2.0, True, "holds", 5), ("exact", "within", 0.0, True, "holds", 5),
+    ]
+    for test in tests:
+        again = evaluate(test["kind"], test["direction"], test["margin"], test["values"], test["level"])
+        assert {name: test[name] for name in again} == again
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, tuple])
+def test_values_may_be_arrays_tensors_or_tuples(kind):
+    ledger = ledger_of()
+    ledger.greater("gain", "up", "a gain", kind(UP))
+    assert ledger.to_dict()["claims"][0]["tests"][0]["values"] == pytest.approx(UP)
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf"), 1e200])
+@pytest.mark.parametrize("way", ["greater", "less", "equivalent", "exact"])
+def test_nan_and_infinity_are_refused(way, broken):
+    limit = {"equivalent": dict(margin=1.0), "exact": dict(tolerance=1.0)}.get(way, {})
+    ledger = ledger_of()
+    with refused("gain/up got NaN or infinity"):
+        getattr(ledger, way)("gain", "up", "a gain", [1, 2, 3, 4, broken], **limit)
+    with refused("has no test"):  # nothing was filed
+        ledger.to_dict()
+
+
+@pytest.mark.parametrize("margin", [float("nan"), float("inf")])
+def test_a_margin_that_is_no_finite_number_is_refused(margin):
+    with refused("must be a finite number"):
+        ledger_of().greater("gain", "up", "a gain", UP, margin=margin)
+    with refused("must be a finite number"):
+        ledger_of().exact("gain", "up", "an error", UP, tolerance=margin)
+
+
+@pytest.mark.parametrize("margin", [0, -0.1, float("nan")])
+def test_equivalence_without_a_positive_margin_is_refused(margin):
+    with refused("needs a margin above 0"):
+        ledger_of().equivalent("gain", "same", "a difference", UP, margin=margin)
+
+
+def test_one_seed_is_too_few_for_an_interval():
+    ledger = ledger_of(1)
+    with refused("too few seeds"):
+        ledger.greater("gain", "up", "a gain", [1.0])
+    ledger.exact("gain", "equal", "an error", [0.0], tolerance=0)
+    assert ledger.verdicts() == {"gain": "reproduced"}
+
+
+@pytest.mark.parametrize("values", [[1.0] * 4, [1.0] * 6, 1.0, [UP, UP, UP, UP, UP], []])
+def test_other_than_one_value_per_seed_is_refused(values):
+    with refused("needs one value per seed, 5 in all"):
+        ledger_of().greater("gain", "up", "a gain", values)
+
+
+@pytest.mark.parametrize("values", [[[1], [1, 2], 3, 4, 5], ["a", 1, 2, 3, 4], None, [None] * 5])
+def test_values_that_are_no_numbers_are_refused(values):
+    """None alone becomes NaN, of no shape; all of them are refused before anything is filed."""
+    with pytest.raises(InputError) as caught:
+        ledger_of().greater("gain", "up", "a gain", values)
+    assert str(caught.value).count(".") == 1 and str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize("values", [[0.0] * 5, [0.1] * 5, [1e-170, 2e-170, 3e-170, 1e-170, 2e-170], [0.1 + 0.2, 0.3, 0.3, 0.3, 0.3]])
+def test_zero_spread_is_refused_where_an_interval_is_asked_for(values):
+    """Rounding is no spread, nor is what vanishes when squared."""
+    for way, limit in (("greater", {}), ("less", {}), ("equivalent", dict(margin=1.0))):
+        with refused("same value for every seed"):
+            getattr(ledger_of(), way)("gain", "up", "a gain", values, **limit)
+    ledger = ledger_of()
+    ledger.exact("gain", "equal", "an error", values, tolerance=1.0)
+    assert ledger.verdicts() == {"gain": "reproduced"}
+
+
+def test_a_small_spread_is_spread():
+    ledger = ledger_of()
+    ledger.greater("gain", "up", "a gain", [1.0, 1.0, 1.0, 1.0, 1.0 + 1e-9])
+    assert ledger.verdicts() == {"gain": "reproduced"}
+
+
+def test_duplicate_ids_are_refused():
+    ledger = ledger_of()
+    with refused("'gain' is declared twice"):
+        ledger.claim("gain", "Again.")
+    ledger.greater("gain", "up", "a gain", UP)
+    with refused("two tests called 'up'"):
+        ledger.exact("gain", "up", "an error", UP, tolerance=1)
+    ledger.claim("other", "Another claim may use the test's id again.")
+    ledger.greater("other", "up", "a gain", UP)
+    assert len(ledger.verdicts()) == 2
+
+
+@pytest.mark.parametrize("id", ["", "Gain", "a b", "a--b", "-a", 'a"b', "gain\n"])
+def test_a_claim_id_that_no_link_can_hold_is_refused(id):
+    with refused("cannot be linked to"):
+        ledger_of().claim(id, "A statement.")
+
+
+def test_what_says_nothing_is_refused():
+    ledger = ledger_of()
+    with refused("says nothing"):
+        ledger.claim("other", " ")
+    with refused("lacks an id"):
+        ledger.greater("gain", "", "a gain", UP)
+    with refused("lacks a description"):
+        ledger.greater("gain", "up", "  ", UP)
+    with refused("say why"):
+        ledger.out_of_reach("gain", " ")
+
+
+def test_a_claim_without_test_is_refused():
+    with refused("'gain' has no test"):
+        ledger_of().to_dict()
+    with refused("'gain' has no test"):
+        ledger_of()._repr_mimebundle_()
+
+
+def test_a_ledger_without_claim_is_refused():
+    with refused("holds no claim"):
+        Ledger(run_of()).to_dict()
+
+
+def test_out_of_reach_and_tests_exclude_each_other():
+    ledger = ledger_of()
+    ledger.greater("gain", "up", "a gain", UP)
+    with refused("has tests, so it cannot be out of reach"):
+        ledger.out_of_reach("gain", "Too small.")
+    ledger.claim("far", "It scales.")
+    ledger.out_of_reach("far", "Too small.")
+    with refused("is out of reach, so it takes no tests"):
+        ledger.greater("far", "up", "a gain", UP)
+    assert ledger.verdicts() == {"gain": "reproduced", "far": "out of reach"}
+
+
+def test_an_undeclared_claim_is_refused():
+    with refused("no claim 'loss'"):
+        ledger_of().greater("loss", "up", "a gain", UP)
+    with refused("no claim 'loss'"):
+        ledger_of().out_of_reach("loss", "Too small.")
+
+
+@pytest.mark.parametrize("n", [2, 4, 5])
+def test_fewer_than_five_seeds_give_no_verdict(n):
+    ledger = ledger_of(n)
+    ledger.greater("gain", "up", "a gain", UP[:n])
+    ledger.exact("gain", "equal", "an error", [0.0] * n, tolerance=0)
+    claim = ledger.to_dict()["claims"][0]
+    assert claim["tests"][0]["low"] is not None, "the figures are shown all the same"
+    if n < claims.SEEDS_FOR_A_VERDICT:
+        assert (claim["verdict"], claim["reason"]) == ("undecided", f"{n} seeds; a verdict needs at least 5")
+        assert claim["reason"] in claims.as_html(ledger.to_dict()) and claim["reason"] in claims.as_text(ledger.to_dict())
+    else:
+        assert claim["verdict"] == "reproduced" and claim["reason"] == ""
+
+
+def test_a_verdict_follows_from_the_values_not_from_what_is_written_beside_them():
+    ledger = ledger_of()
+    ledger.greater("gain", "up", "a gain", DOWN)
+    claim = json.loads(claims.dumps(ledger.to_dict()))["claims"][0]
+    claim["tests"][0] |= dict(outcome="holds", estimate=9.0, low=8.0, high=10.0, p=0.0)
+    claim["verdict"] = "reproduced"
+    assert decide(claim) == ("not reproduced", "")
+
+
+def test_the_same_run_gives_the_same_bytes():
+    def text():
+        ledger = ledger_of(6, dataset="digits")
+        ledger.greater("gain", "up", "a gain", np.random.default_rng(0).standard_normal(6))
+        return claims.dumps(ledger.to_dict())
+
+    assert text() == text() and text().endswith("}\n")
+    with pytest.raises(ValueError):
+        claims.dumps({"value": float("nan")})
+
+
+# Paired values
+
+
+def test_difference_and_log_ratio():
+    assert difference([3, 5], [1, 6]).tolist() == [2, -1]
+    assert log_ratio([1, np.e], [1, 1]).tolist() == [0, 1]
+    assert np.allclose(log_ratio([2, 3], [5, 7]), -log_ratio([5, 7], [2, 3]))
+
+
+@pytest.mark.parametrize("pair", [difference, log_ratio])
+@pytest.mark.parametrize("ours, theirs", [([1, 2], [1, 2, 3]), (np.ones((2, 2)), np.ones((2, 3))), (1.0, [1.0, 2.0])])
+def test_unequal_lengths_are_refused(pair, ours, theirs):
+    with refused("of equal length"):
+        pair(ours, theirs)
+
+
+@pytest.mark.parametrize("pair", [difference, log_ratio])
+def test_ragged_lists_are_refused(pair):
+    with refused("Paired values must be numbers"):
+        pair([[1], [1, 2]], [1, 2])
+
+
+@pytest.mark.parametrize("ours, theirs", [([0, 1], [1, 1]), ([1, 1], [1, -1])])
+def test_a_log_ratio_of_what_is_not_positive_is_refused(ours, theirs):
+    with refused("needs positive values"):
+        log_ratio(ours, theirs)
+
+
+def test_fisher_z():
+    r = np.array([-0.9, 0.0, 0.3])
+    assert np.allclose(fisher_z(r), 0.5 * np.log((1 + r) / (1 - r)))
+    assert np.isfinite(fisher_z([1.0, -1.0, 1 + 1e-12])).all()
+    assert np.isnan(fisher_z([np.nan])).all(), "NaN stays NaN, and is refused when it is filed"
+    with refused("outside [-1, 1]"):
+        fisher_z([0.5, 1.2])
+
+
+# How it looks
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (0, "0"), (-0.0, "0"), (1, "1"), (0.5, "0.5"), (0.12345, "0.123"), (-0.12345, "−0.123"), (12.345, "12.3"), (999.4, "999"),
+        (999.6, "1000"), (1234.5, "1234"), (-9999, "−9999"), (9999.7, "1.00e+04"), (123456, "1.23e+05"), (0.001, "0.001"), (0.00056789, "5.68e−04"),
+    ],
+)
+def test_numbers_have_three_digits_and_a_true_minus(value, text):
+    assert number(value) == text
+
+
+def test_what_a_test_requires_in_symbols():
+    def words(**test):
+        return claims.describe(test)
+
+    assert words(kind="t", direction="greater", margin=0.0) == "> 0"
+    assert words(kind="t", direction="less", margin=-0.5) == "< −0.5"
+    assert words(kind="equivalence", direction="within", margin=0.02) == "within ±0.02"
+    assert words(kind="exact", direction="within", margin=1e-9) == "largest ≤ 1.00e−09"
+    assert claims.measured(dict(estimate=1.0, low=None, high=None)) == "1"
+    assert claims.measured(dict(estimate=1.0, low=-0.5, high=2.5)) == "1 [−0.5, 2.5]"
+
+
+class Elements(HTMLParser):
+    """All tags with their attributes, and all text; complains of tags that do not match."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text, self.open = [], "", []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def shown():
+    ledger = Ledger(run_of(dataset="some/folder/<i>mine.npz", control=True))
+    bad = '<script>alert("x")</script> & more'
+    ledger.claim("gain", bad, paper="<b>5</b>", where="<u>Table 1</u>", central=True)
+    ledger.greater("gain", "up", f"{bad} p < q", UP, margin=0.5)
+    ledger.less("gain", "down", "loss", UP, margin=0.5)
+    ledger.claim("far", "It scales.")
+    ledger.out_of_reach("far", "<s>Too small</s> & slow")
+    return ledger
+
+
+def test_html_escapes_what_authors_write():
+    page = Elements(claims.as_html(shown().to_dict()))
+    assert {tag for tag, _ in page.tags} == {"div", "table", "caption", "thead", "tbody", "tr", "th", "td", "span", "strong", "em", "br"}
+    for words in ('<script>alert("x")</script> & more', "<b>5</b>", "<u>Table 1</u>", "<s>Too small</s> & slow", "<i>mine", "p < q > 0.5"):
+        assert words in page.text
+
+
+def test_html_shows_claims_tests_verdicts_and_places_to_link_to():
+    page = Elements(claims.as_html(shown().to_dict()))
+    assert [attributes["id"] for tag, attributes in page.tags if tag == "span"] == ["claim-gain", "claim-far"]
+    spans = [int(attributes["rowspan"]) for _, attributes in page.tags if "rowspan" in attributes]
+    assert spans == [2, 2, 1, 1], "a claim's cell spans its tests"
+    for words in ("± mixed", "– out of reach", "holds", "fails", "n = 5", "(central)", "NEGATIVE CONTROL", "1.01 [0.918, 1.1]"):
+        assert words in page.text
+
+
+def test_text_form():
+    lines = claims.as_text(shown().to_dict()).split("\n")
+    assert lines[0].startswith("tiny: quick profile, seeds 0 to 4, ") and lines[0].endswith("NEGATIVE CONTROL (mechanism cut)")
+    assert lines[1] == "± mixed          gain (central)"
+    assert lines[2].startswith("    holds      ") and lines[2].endswith("p < q: 1.01 [0.918, 1.1], claimed > 0.5, n = 5")
+    assert lines[3].startswith("    fails      loss: ")
+    assert lines[4] == "– out of reach   far: <s>Too small</s> & slow"
+    assert len(lines) == 5
+
+
+def test_a_notebook_gets_text_html_and_json():
+    ledger = shown()
+    bundle = ledger._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html", claims.MIME}
+    assert bundle[claims.MIME] == ledger.to_dict() == json.loads(claims.dumps(bundle[claims.MIME]))
+    assert bundle["text/html"] == claims.as_html(ledger.to_dict()) and bundle["text/plain"] == claims.as_text(ledger.to_dict())
