@@ -43,3 +43,25 @@ def test_gpu_workflow_goes_through_on_a_cpu(tiny):
     assert uploaded[0] == "build/runs/full"
     kept = sorted(path.name for path in (tiny.root / uploaded[0]).rglob("*") if path.is_file())
     assert kept == ["tiny.ipynb", "tiny.json"]
+
+
+def test_nightly_workflow_opens_one_issue_when_a_test_flips(tmp_path):
+    """The last step, as written, with a stand-in for gh that writes down how it is called."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/nightly.yml").read_text())
+    script = next(step["run"] for step in workflow["jobs"]["seeds"]["steps"] if step.get("if") == "failure()")
+    gh = tmp_path / "gh"
+    gh.write_text('#!/usr/bin/env bash\necho "$@" >> calls\nif [ "$1 $2" = "issue list" ]; then cat open; fi\n')
+    gh.chmod(0o755)
+
+    def calls(log, already_open):
+        (tmp_path / "passes.log").write_text(log)
+        (tmp_path / "open").write_text(already_open)
+        (tmp_path / "calls").write_text("")
+        environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=environment, check=True)
+        return [line for line in (tmp_path / "calls").read_text().splitlines() if line.startswith("issue create")]
+
+    flipped = "press: A central test flips with the seeds:\n  tiny: shift/mean holds on seeds from 0 and fails on seeds from 1000\n"
+    assert len(calls(flipped, "0")) == 1
+    assert calls(flipped, "1") == [], "one issue is enough"
+    assert calls("press: tiny stopped: ValueError\n", "0") == [], "another failure is no flip"
