@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := $(if $(VIRTUAL_ENV),$(VIRTUAL_ENV)/bin/python,.venv/bin/python)
 PRESS := PYTHONPATH=src $(PY) -m press
 .DEFAULT_GOAL := help
-.PHONY: book test chapter pair passes check-pairs serve list clean help setup
+.PHONY: book test chapter pair passes check-pairs check new-chapter serve list clean help setup
 
 book: setup ## install, run the chapters and build the site: build/site/index.html
 	@$(PRESS) pair && $(PRESS) check && $(PRESS) flow site
@@ -22,6 +22,12 @@ passes: setup ## rerun chapters on other seeds and for identical outputs: [PASSE
 
 check-pairs: setup ## name notebooks that are not in step with their text
 	@$(PRESS) pair --check
+
+check: setup ## name what breaks the chapters' contract
+	@$(PRESS) check
+
+new-chapter: setup ## make the skeleton of a chapter: NAME=… PART=… [PAPER=key in book/references.bib]
+	@$(PRESS) new-chapter --name "$(NAME)" --part "$(PART)" --paper "$(PAPER)"
 
 serve: setup ## show the built site in a browser: [PORT=8000]
 	@$(PRESS) serve --port "$(PORT)"

@@ -180,6 +180,15 @@ def names(arguments) -> None:
     print("\n".join(chapter.name for chapter in source.chapters()))
 
 
+def new_chapter(arguments) -> None:
+    """Make the skeleton of a chapter."""
+    from press.new_chapter import create
+
+    for path in create(arguments.name, arguments.part, arguments.paper):
+        print(f"wrote {path.relative_to(ROOT)}")
+    print("CONTRIBUTING.md, \"Write a chapter\", says how to go on; make check names what is still to do.")
+
+
 def site(arguments) -> None:
     """Build the site from the executed notebooks."""
     from press.site import build
@@ -235,6 +244,9 @@ def main(words: list[str] | None = None) -> int:
     for option in ("chapters", "first-seed", "cores"):
         sub.add_argument(f"--{option}", default="")
     command(names)
+    sub = command(new_chapter, "new-chapter")
+    for option in ("name", "part", "paper"):
+        sub.add_argument(f"--{option}", default="")
     command(site)
     command(serve).add_argument("--port", default="")
     arguments = parser.parse_args(words)

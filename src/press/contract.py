@@ -34,6 +34,7 @@ def problems(chapter: Chapter) -> list[str]:
     found += _helpers(cells)
     found += _sections(chapter)
     found += _typed_results(chapter)
+    found += _unfinished(chapter)
     return [f"{name}: {sentence}." for sentence in found]
 
 
@@ -178,3 +179,9 @@ def _typed_results(chapter):
                 value = found[1]
                 if not {float(value), float(value) / 100} & (declared | LEVELS):
                     yield f"{value!r} in {line.strip()[:70]!r} looks like a result typed by hand: print it from the run (tag 'prose'), or move the paper's figure to the table of claims"
+
+
+def _unfinished(chapter):
+    todo = [line.strip() for line in chapter.text.read_text(encoding="utf-8").splitlines() if re.search(r"\bTODO\b|\btodo-", line)]
+    if todo:
+        yield f"{len(todo)} lines are still to be filled, the first of them {todo[0][:60]!r}"

@@ -50,7 +50,7 @@ def run(chapter: Chapter, parameters: dict, target: Path) -> None:
             logging.getLogger("papermill").setLevel(logging.CRITICAL)
             papermill.execute_notebook(
                 str(chapter.notebook), str(failed), parameters=parameters or None, kernel_name="python3", progress_bar=False,
-                execution_timeout=TIMEOUT.get(profile), cwd=str(chapter.root), log_output=False,
+                execution_timeout=TIMEOUT.get(profile), cwd=str(chapter.root), log_output=False, coalesce_streams=True,
             )
     except papermill.PapermillExecutionError as error:
         reason = error.evalue if error.ename == "InputError" else f"{error.ename}: {error.evalue}"

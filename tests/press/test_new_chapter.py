@@ -1,0 +1,64 @@
+"""The skeleton of a new chapter runs as it is, decides its dummy claim, and fails its checks until it is filled."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from conftest import ROOT
+from press import control, new_chapter, pair, records, source
+from press.contract import problems
+from press.errors import PressError
+from press.execute import run
+
+
+def test_the_skeleton_runs_and_breaks_the_contract_only_by_what_is_to_be_filled(tiny):
+    text, notebook, test = new_chapter.create("new-thing", "discovery", root=tiny.root)
+    assert pair.stale(tiny.root) == []
+    chapter = source.chapter("new-thing", tiny.root)
+    found = problems(chapter)
+    assert len(found) == 1 and "lines are still to be filled" in found[0], found
+
+    run(chapter, {}, chapter.executed())
+    run(chapter, {"control": True}, chapter.control().with_suffix(".ipynb"))
+    real = records.collect(chapter, chapter.executed(), chapter.record())
+    cut = records.collect(chapter, chapter.control().with_suffix(".ipynb"), chapter.control())
+    assert [claim["verdict"] for claim in real["claims"]] == ["reproduced"]
+    control.require(real, cut)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tiny.root), str(test)], cwd=tiny.root,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "PRESS_ROOT": str(tiny.root)}, capture_output=True, text=True,
+    )
+    assert "1 passed" in done.stdout, done.stdout
+
+
+def test_a_filled_skeleton_passes(tiny):
+    text, _, _ = new_chapter.create("new-thing", "foundations", "doe2020tiny", root=tiny.root)
+    text.write_text(text.read_text().replace("TODO", "Done").replace("todo-claim", "claim"))
+    assert problems(source.chapter("new-thing", tiny.root)) == []
+
+
+def test_the_contents_list_it_in_its_part(tiny):
+    new_chapter.create("second", "foundations", "doe2020tiny", root=tiny.root)
+    listed = source.toc(tiny.root)
+    assert listed.index("notebooks/foundations/second") == listed.index("notebooks/foundations/tiny") + 1
+    yaml.safe_load((tiny.root / "_toc.yml").read_text())
+
+
+@pytest.mark.parametrize(
+    "name, part, paper, sentence",
+    [
+        ("New Thing", "discovery", "", "words in lower case, joined by hyphens"),
+        ("new-thing", "magic", "", "There is no part 'magic'"),
+        ("tiny", "foundations", "", "There is a chapter 'tiny' already"),
+        ("new-thing", "discovery", "nobody1900", "has no entry 'nobody1900'"),
+    ],
+)
+def test_bad_input_writes_nothing(tiny, name, part, paper, sentence):
+    before = {path: path.read_bytes() for path in tiny.root.rglob("*") if path.is_file()}
+    with pytest.raises(PressError, match=sentence):
+        new_chapter.create(name, part, paper, root=tiny.root)
+    assert {path: path.read_bytes() for path in tiny.root.rglob("*") if path.is_file()} == before
