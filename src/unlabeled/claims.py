@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -96,13 +97,23 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> np.ndarray:
 
 def fisher_z(correlations: Sequence[float]) -> np.ndarray:
     """Fisher's transform artanh(r) of correlations (shape (seeds,)); |r| = 1 is pulled in to stay finite (Fisher, 1915)."""
-    return np.arctanh(np.clip(np.asarray(correlations, dtype=float), -0.999999, 0.999999))
+    correlations = _numbers(correlations, "The correlations")
+    if (np.abs(correlations) > 1 + 1e-9).any():
+        raise InputError("A correlation lies outside [-1, 1]: pass correlations, not other scores.")
+    return np.arctanh(np.clip(correlations, -0.999999, 0.999999))
+
+
+def _numbers(values, whose):
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{whose} must be numbers, one per seed: got lists of unequal lengths or something that is no number.") from None
 
 
 def _paired(ours, theirs):
-    ours, theirs = np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float)
+    ours, theirs = _numbers(ours, "Paired values"), _numbers(theirs, "Paired values")
     if ours.shape != theirs.shape:
-        raise InputError(f"Paired values must be of equal length, one per seed: got {len(ours)} and {len(theirs)}.")
+        raise InputError(f"Paired values must be of equal length, one per seed: got the shapes {ours.shape} and {theirs.shape}.")
     return ours, theirs
 
 
@@ -125,8 +136,12 @@ class Ledger:
         """Declare a claim of the paper: what it says, the paper's own figure ("not at hand" if unknown) and where it stands."""
         if id in self._claims:
             raise InputError(f"The claim {id!r} is declared twice: give each claim an id of its own.")
+        if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", id):
+            raise InputError(f"The claim id {id!r} cannot be linked to: use small letters, digits and single hyphens, as in 'few-labels'.")
+        if not statement.strip():
+            raise InputError(f"The claim {id!r} says nothing: state it in one sentence.")
         self._claims[id] = dict(
-            id=id, central=central, statement=statement, paper=paper, where=where, verdict=None, reason="", tests=[]
+            id=id, central=bool(central), statement=statement, paper=paper, where=where, verdict=None, reason="", tests=[]
         )
 
     def greater(self, claim: str, id: str, what: str, values: Sequence[float], *, margin: float = 0.0, deterministic: bool = True):
@@ -144,7 +159,10 @@ class Ledger:
         self._file(claim, id, what, values, "equivalence", "within", margin, deterministic)
 
     def exact(self, claim: str, id: str, what: str, values: Sequence[float], *, tolerance: float):
-        """File the test of an identity, theorem or bound: the largest of `values` (errors, one per seed) is at most `tolerance`."""
+        """File the test of an identity, theorem or bound: the largest of `values` (one per seed) is at most `tolerance`.
+
+        For an identity pass absolute errors; for a bound pass by how much it is exceeded, negative where it is kept.
+        """
         self._file(claim, id, what, values, "exact", "within", tolerance, True)
 
     def out_of_reach(self, claim: str, reason: str) -> None:
@@ -163,26 +181,28 @@ class Ledger:
 
     def _file(self, claim, id, what, values, kind, direction, margin, deterministic):
         entry = self._entry(claim)
-        values = np.asarray(values, dtype=float)
+        values = _numbers(values, f"The values of the test {claim}/{id}")
         n = len(self.run.seeds)
+        if not id.strip() or not what.strip():
+            raise InputError(f"A test of the claim {claim!r} lacks {'a description' if id.strip() else 'an id'}: name it and say what it measures.")
         if entry["reason"]:
             raise InputError(f"The claim {claim!r} is out of reach, so it takes no tests: drop the one or the other.")
         if any(test["id"] == id for test in entry["tests"]):
             raise InputError(f"The claim {claim!r} has two tests called {id!r}: give each an id of its own.")
         if values.ndim != 1 or len(values) != n:
             raise InputError(f"The test {claim}/{id} needs one value per seed, {n} in all, but got an array of shape {values.shape}.")
-        if not np.isfinite(values).all():
+        if not (np.abs(values) < 1e150).all():  # beyond, the variance overflows; NaN compares false
             raise InputError(f"The test {claim}/{id} got NaN or infinity: find the seed where the experiment broke.")
         if not np.isfinite(margin):
             raise InputError(f"The test {claim}/{id} has the margin {margin}: it must be a finite number.")
         if kind != "exact" and n < 2:
             raise InputError(f"The test {claim}/{id} has too few seeds for an interval: at least 2 are needed.")
-        if kind != "exact" and np.ptp(values) <= 1e-12 * np.abs(values).max():
+        if kind != "exact" and not values.std(ddof=1) > 1e-12 * np.abs(values).max():
             raise InputError(f"The test {claim}/{id} got the same value for every seed: an interval needs spread, so use ledger.exact for identities.")
         entry["tests"].append(
             dict(id=id, what=what, kind=kind, direction=direction, margin=float(margin), level=LEVEL, values=values.tolist())
             | evaluate(kind, direction, margin, values)
-            | dict(n=n, deterministic=deterministic)
+            | dict(n=n, deterministic=bool(deterministic))
         )
 
     def to_dict(self) -> dict:
@@ -190,8 +210,10 @@ class Ledger:
 
         Raises
         ------
-        InputError : if a claim has neither a test nor a reason why it is out of reach
+        InputError : if there is no claim, or if a claim has neither a test nor a reason why it is out of reach
         """
+        if not self._claims:
+            raise InputError("The ledger holds no claim: declare the paper's claims with ledger.claim.")
         claims = [
             entry | dict(zip(("verdict", "reason"), decide(entry))) for entry in self._claims.values()
         ]
@@ -226,8 +248,9 @@ def decide(claim: dict) -> tuple[str, str]:
 
 
 def number(value: float) -> str:
-    """A figure as the book prints it: three significant digits, with a true minus sign."""
-    text = "0" if value == 0 else f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"
+    """A figure as the book prints it: three significant digits (whole numbers up to 9999 in full), with a true minus sign."""
+    size = abs(value)
+    text = "0" if value == 0 else f"{value:.0f}" if 999.5 <= size < 9999.5 else f"{value:.3g}" if 1e-3 <= size < 999.5 else f"{value:.2e}"
     return text.replace("-", "−")
 
 

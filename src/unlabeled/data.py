@@ -89,7 +89,8 @@ def load(name: str) -> Pictures:
     """Load pictures by name ("digits", "mnist", "cifar10") or from the reader's own ``.npz`` file.
 
     "digits" comes with scikit-learn (1797 pictures of 8 x 8, split 1400 / 397); the others are fetched once, verified and
-    cached. An ``.npz`` must hold train_images, train_labels, test_images and test_labels.
+    cached. An ``.npz`` must hold train_images, train_labels, test_images and test_labels: pictures as whole numbers from 0 to
+    255 or as fractions in [0, 1], labels as whole numbers from 0.
 
     Raises
     ------
@@ -123,6 +124,7 @@ def fetch(source: Source) -> Path:
     """
     import pooch
 
+    pooch.get_logger().setLevel("WARNING")  # its messages would put this machine's paths into the notebook
     folder = Path(pooch.os_cache("unlabeled"))
     reasons = []
     for address in source.addresses:
@@ -140,7 +142,7 @@ def _mnist():
     for source in REGISTRY["mnist"]["files"]:
         raw = gzip.decompress(fetch(source).read_bytes())
         if "images" in source.file:
-            arrays.append((np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28) / 255).astype(np.float32))
+            arrays.append(np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28).astype(np.float32) / 255)
         else:
             arrays.append(np.frombuffer(raw, np.uint8, offset=8).astype(np.int64))
     return Pictures("mnist", *arrays)
@@ -158,9 +160,9 @@ def _cifar10():
                 labels.setdefault(part, []).extend(batch["labels"])
 
     def pictures(part):
-        return (np.concatenate(images[part]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1) / 255).astype(np.float32)
+        return np.concatenate(images[part]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1).astype(np.float32, order="C") / 255
 
-    return Pictures("cifar10", pictures("train"), np.array(labels["train"]), pictures("test"), np.array(labels["test"]))
+    return Pictures("cifar10", pictures("train"), np.array(labels["train"], np.int64), pictures("test"), np.array(labels["test"], np.int64))
 
 
 def _own_pictures(path):
@@ -182,7 +184,7 @@ def _own_pictures(path):
             f"In {str(path)!r} the training pictures have shape {arrays['train_images'].shape[1:]} and the test pictures "
             f"{arrays['test_images'].shape[1:]}: make them alike."
         )
-    if not np.array_equal(np.unique(arrays["train_labels"]), np.arange(arrays["train_labels"].max() + 1)):
+    if arrays["train_labels"].max() + 1 != len(np.unique(arrays["train_labels"])):
         raise InputError(f"In {str(path)!r} the training labels skip a class: number the classes 0, 1, 2, … without gaps.")
     if arrays["test_labels"].max() > arrays["train_labels"].max():
         raise InputError(f"In {str(path)!r} the test labels hold a class that the training labels lack: give both the same classes.")
@@ -190,12 +192,13 @@ def _own_pictures(path):
 
 
 def _checked_images(path, name, images):
-    if images.ndim not in (3, 4) or not len(images) or images.dtype.kind not in "uif":
+    if images.ndim not in (3, 4) or not images.size or images.dtype.kind not in "uif":
         raise InputError(f"In {str(path)!r} {name} has shape {images.shape} and type {images.dtype}: pictures are numbers of shape (n, height, width[, channels]).")
     if not np.isfinite(images).all():
         raise InputError(f"In {str(path)!r} {name} holds NaN or infinity: remove those pictures.")
     integer = images.dtype.kind in "ui"
-    images = images.astype(np.float32) / (255 if integer else 1)
+    with np.errstate(over="ignore"):  # what overflows is out of range, and refused below
+        images = images.astype(np.float32) / (255 if integer else 1)
     if images.min() < 0 or images.max() > 1:
         raise InputError(f"In {str(path)!r} {name} has values outside {'0 to 255' if integer else '[0, 1]'}: rescale the pictures.")
     return images

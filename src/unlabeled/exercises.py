@@ -40,7 +40,7 @@ def _outcome(answer, test):
         return "not tried"
     except AssertionError as error:
         return f"not yet: {error}" if str(error) else "not yet"
-    except Exception as error:  # a reader's code may fail in any way; the notebook goes on
+    except (Exception, SystemExit) as error:  # a reader's code may fail in any way; the notebook goes on
         return f"not yet: {type(error).__name__}: {error}"
     return "passed"
 

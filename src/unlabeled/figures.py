@@ -11,8 +11,10 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), without the yellow that vanishes on a white plate.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+# Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), without the yellow that vanishes on a white plate. The first four
+# have a contrast of 3 or more on white; orange and sky blue are paler, so they come late. The grey is dark: a middle grey is
+# hard to tell from the green without the sense of green.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#555555")
 SEQUENTIAL = "cividis"
 DIVERGING = "RdBu_r"
 
@@ -33,7 +35,7 @@ def use_style() -> None:
             "axes.grid": True,
             "grid.color": "#E6E6E6",
             "grid.linewidth": 0.6,
-            "axes.titleweight": "semibold",
+            "axes.titleweight": "bold",
             "axes.titlesize": 11,
             "axes.titlelocation": "left",
             "axes.labelsize": 10,
@@ -83,17 +85,21 @@ def show(figure: Figure, *, alt: str, caption: str) -> Plate:
 
     Raises
     ------
-    ValueError : if the alt text says next to nothing
+    ValueError : if the alt text says next to nothing or the caption is empty
     """
     if len(alt.strip()) < 40:
         raise ValueError("A figure's alt text must describe what the picture shows: write 40 characters or more.")
+    if not caption.strip():
+        raise ValueError("A figure's caption must say what to look at: write one or two sentences.")
+    dpi = plt.rcParams["savefig.dpi"]
+    dpi = figure.dpi if dpi == "figure" else dpi
     buffer = io.BytesIO()
     # No software name or date in the file: the same numbers give the same bytes.
-    figure.savefig(buffer, format="png", bbox_inches="tight", facecolor="white", metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor="white", metadata={"Software": None})
     plt.close(figure)
     png = buffer.getvalue()
     pixels = int.from_bytes(png[16:20], "big")
-    return Plate(png, round(pixels / plt.rcParams["savefig.dpi"] * 96), alt.strip(), caption.strip())
+    return Plate(png, round(pixels / dpi * 96), alt.strip(), caption.strip())
 
 
 def dots(ax, values: dict[str, np.ndarray], palette: dict[str, str], *, level: float = 0.95) -> None:

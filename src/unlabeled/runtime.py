@@ -7,10 +7,13 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from threadpoolctl import threadpool_limits
+
+if TYPE_CHECKING:  # torch takes seconds to import, and reading a ledger does without
+    import torch
 
 PROFILES = ("quick", "full")
 
@@ -67,6 +70,8 @@ def start(chapter, *, profile, seeds, first_seed, dataset, control, takes=(), de
     ------
     InputError : with one sentence that says what to change
     """
+    import torch
+
     check_parameters(chapter, profile, seeds, first_seed, dataset, control, takes)
     dataset = dataset or default[PROFILES.index(profile)]
     device = torch.device("cuda" if profile == "full" and torch.cuda.is_available() else "cpu")
@@ -74,6 +79,7 @@ def start(chapter, *, profile, seeds, first_seed, dataset, control, takes=(), de
         # One thread: the figures on the page then do not depend on the number of cores, and chapters run side by side.
         torch.set_num_threads(1)
         threadpool_limits(1)
+        os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # for libraries loaded from here on
     else:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -93,6 +99,8 @@ def check_parameters(chapter, profile, seeds, first_seed, dataset, control, take
         raise InputError(f"seeds is {seeds!r}, but an interval needs at least 2 seeds (a verdict 5): set seeds=5 or more.")
     if isinstance(first_seed, bool) or not isinstance(first_seed, int) or first_seed < 0:
         raise InputError(f"first_seed is {first_seed!r}: set it to a whole number, 0 or larger.")
+    if first_seed + seeds > 2**32:
+        raise InputError(f"With first_seed={first_seed} and seeds={seeds} the seeds pass {2**32 - 1}, the largest that NumPy takes: use smaller numbers.")
     if not isinstance(control, bool):
         raise InputError(f"control is {control!r}: set it to True or False.")
     _check_dataset(chapter, dataset, takes)
@@ -121,6 +129,9 @@ def seed_all(seed: int) -> np.random.Generator:
 
     Call it at the start of each seed's experiment: its draws then depend on that seed alone.
     """
+    seed = int(seed)
+    import torch
+
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
