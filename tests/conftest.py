@@ -149,17 +149,18 @@ class TinyBook:
         (root / "notebooks/foundations").mkdir(parents=True)
         self.write(CHAPTER)
         (root / "book/references.bib").write_text(BIB)
-        (root / "book/welcome.md").write_text("# Welcome\n\nRead {doc}`/notebooks/foundations/tiny`.\n")
+        (root / "book/welcome.md").write_text("# Welcome\n\n<!-- tiles -->\n")
+        (root / "book/plan.yml").write_text("foundations:\n  - {name: tiny, paper: doe2020tiny, question: 'Now?'}\n  - {name: later, paper: doe2020tiny, question: 'When?'}\n")
         (root / "book/glossary.md").write_text("# Glossary\n\n```{glossary}\nmean\n  A sum, divided.\n```\n")
         (root / "book/references.md").write_text("# References\n\n```{bibliography}\n```\n")
-        (root / "book/404.md").write_text("# Not here\n\nGo [home](BASEURL/index.html).\n")
-        for name, places in {"scorecard": ["scorecard"], "status": ["status"], "how-we-decide": ["simulation", "chance"]}.items():
+        (root / "book/404.md").write_text("# Not here\n\n<!-- home -->\n")
+        for name, places in {"scorecard": ["scorecard"], "status": ["status"], "how-we-decide": ["simulation", "chance"], "roadmap": ["roadmap"]}.items():
             (root / f"book/{name}.md").write_text(f"# {name}\n\n" + "\n\n".join(f"<!-- {place} -->" for place in places) + "\n")
         (root / "book/_static").mkdir()
         (root / "book/_static/book.css").write_text("figure.plate { margin: 0 }\n")
         shutil.copy(ROOT / "book/logo.svg", root / "book/logo.svg")
         (root / "_config.yml").write_text((ROOT / "_config.yml").read_text())
-        names = ["glossary", "references", "scorecard", "status", "how-we-decide"]
+        names = ["glossary", "references", "scorecard", "status", "how-we-decide", "roadmap"]
         files = "".join(f"  - file: book/{name}\n" for name in names)
         (root / "_toc.yml").write_text(f"format: jb-book\nroot: book/welcome\nchapters:\n  - file: notebooks/foundations/tiny\n{files}")
         (root / "src").symlink_to(ROOT / "src")

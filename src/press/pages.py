@@ -9,10 +9,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from unlabeled.claims import SIGNS, VERDICTS, describe, measured, number
 
 from press import control, records, simulation, source
 from press.errors import PressError
+from press.pair import bibliography, title
 from press.source import Chapter
 
 PARTS = {
@@ -95,19 +97,36 @@ def raw(markup: str) -> str:
 
 def generated(runs: list[Run], root: Path) -> dict[str, dict[str, str]]:
     """Page name -> place -> what the press puts there."""
-    written = {f"{run.chapter.part}/{run.chapter.name}" for run in runs}
     blocks = {
         "scorecard": {"scorecard": raw(scorecard(runs))},
         "status": {"status": raw(status(runs))},
         "how-we-decide": {"simulation": raw(simulation.table()), "chance": chance(runs)},
+        "welcome": {"tiles": tiles(runs)},
+        "roadmap": {"roadmap": "\n\n".join(f"## {PARTS[part]}\n\n{lines}" for part in PARTS if (lines := to_come(runs, part, root)))},
     }
     for part in PARTS:
         if (root / "book" / part / "index.md").is_file():
-            chapters = [run.chapter for run in runs if run.chapter.part == part]
-            if chapters:
-                blocks[f"{part}/index"] = {"chapters": "\n".join(f"- {{doc}}`/{chapter.document}`: {chapter.card['question']}" for chapter in chapters)}
-    assert len(written) == len(runs)
+            there = "\n".join(f"- {{doc}}`/{run.chapter.document}`. {run.chapter.card['question']}" for run in runs if run.chapter.part == part)
+            later = to_come(runs, part, root)
+            blocks[f"{part}/index"] = {"chapters": "\n\n".join(filter(None, [there, later and f"To come:\n\n{later}"]))}
     return blocks
+
+
+def to_come(runs: list[Run], part: str, root: Path) -> str:
+    """The chapters of `part` that the plan names and the book does not have yet, as a Markdown list."""
+    plan = yaml.safe_load((root / "book/plan.yml").read_text(encoding="utf-8"))
+    written = {run.chapter.name for run in runs}
+    entries = {chapter["name"]: bibliography(root)[chapter["paper"]] for chapter in plan.get(part, [])}
+    return "\n".join(
+        f"- *{title(entries[chapter['name']])}* {{cite:p}}`{chapter['paper']}`. {chapter['question']}"
+        for chapter in plan.get(part, []) if chapter["name"] not in written
+    )
+
+
+def tiles(runs: list[Run]) -> str:
+    """The chapters as a grid of links with their questions."""
+    listed = "\n".join(f":::{{container}} tile\n{{doc}}`/{run.chapter.document}`\n\n{run.chapter.card['question']}\n:::" for run in runs)
+    return f"::::{{container}} tiles\n{listed}\n::::"
 
 
 # The scorecard

@@ -201,10 +201,15 @@ def _bibliography(path: Path, stamp: float):
     return parse_file(str(path), bib_format="bibtex").entries
 
 
+def bibliography(root: Path) -> dict[str, Entry]:
+    """Entries of book/references.bib by key."""
+    path = root / "book/references.bib"
+    return _bibliography(path, path.stat().st_mtime)
+
+
 def cited(chapter: Chapter, key: str) -> Entry:
     """The bibliography's entry for `key`."""
-    path = chapter.root / "book/references.bib"
-    entries = _bibliography(path, path.stat().st_mtime)
+    entries = bibliography(chapter.root)
     if key not in entries:
         raise PressError(f"{chapter.text} cites {key!r}, which book/references.bib lacks: add the entry.")
     return entries[key]

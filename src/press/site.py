@@ -76,7 +76,7 @@ def not_found(root: Path) -> str:
     text = (root / "book/404.md").read_text(encoding="utf-8")
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
     base = source.config(root)["html"]["baseurl"].rstrip("/")
-    body = MarkdownIt("commonmark").render(text.replace("BASEURL", base))
+    body = MarkdownIt("commonmark").render(text.replace("<!-- home -->", f"[Go to the first page]({base}/index.html)."))
     title = re.search(r"<h1>(.*?)</h1>", body)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'

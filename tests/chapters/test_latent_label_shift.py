@@ -89,6 +89,7 @@ def test_a_class_that_no_domain_shows_gives_a_zero_column():
     assert np.isfinite(m.class_given_input(np.full((4, 3), 1 / 3), Q_YD)).all()
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("seed", range(3))
 def test_factorisation_is_the_authors_for_one_start(seed):
     rng = np.random.default_rng(seed)
@@ -102,6 +103,7 @@ def test_factorisation_is_the_authors_for_one_start(seed):
     assert np.allclose(Q_YD, W / W.sum(axis=0), atol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_more_starts_never_fit_worse():
     rng = np.random.default_rng(1)
     Q_CD = random_columns(rng, 12, 8)
@@ -404,5 +406,5 @@ def test_colour_pictures_and_large_sets_are_taken():
     labels = np.arange(6000) % 3
     images = (0.2 * rng.random((6000, 4, 4, 3)) + 0.3 * labels[:, None, None, None] * np.array([1, 0.5, 0])).astype(np.float32)
     pictures = Pictures("own", images[:5400], labels[:5400], images[5400:], labels[5400:])
-    scores = m.trial(503, pictures, ((0,), (1, 2)), r=4, alpha=0.5, cap=6, n=(800, 400, 300), epochs=15)
+    scores = m.trial(503, pictures, ((0,), (1, 2)), r=4, alpha=0.5, cap=6, n=(3000, 1500, 600))
     assert scores["DDFA"][0] > 0.9

@@ -68,7 +68,7 @@ def test_touched_takes_the_chapters_that_a_commit_changes(executed, monkeypatch)
     git("commit", "-qm", "one")
     monkeypatch.setenv("PRESS_BASE", "HEAD")
     assert again.chosen("touched", root) == []
-    (root / "book/welcome.md").write_text("# Welcome\n\nAgain, {doc}`/notebooks/foundations/tiny`.\n")
+    (root / "book/welcome.md").write_text("# Welcome again\n\n<!-- tiles -->\n")
     assert again.chosen("touched", root) == []
     executed.write(executed.chapter.text.read_text() + "\nMore.\n")
     assert [chapter.name for chapter in again.chosen("touched", root)] == ["tiny"]

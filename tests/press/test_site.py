@@ -58,6 +58,11 @@ def test_scorecard_downloads_agree_with_the_records(built):
     assert len(lines) == 3 and ",reproduced," in lines[1] and ",out of reach," in lines[2]
 
 
+def test_roadmap_names_what_is_to_come_and_nothing_that_exists(built):
+    text = page(built, "book/roadmap.html")
+    assert "When?" in text and "Now?" not in text
+
+
 def test_nothing_is_fetched_from_elsewhere(built):
     for path in (built.root / "build/site").rglob("*.html"):
         if not {"_static", "mathjax"} & set(path.parts):
