@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := $(if $(VIRTUAL_ENV),$(VIRTUAL_ENV)/bin/python,.venv/bin/python)
 PRESS := PYTHONPATH=src $(PY) -m press
 .DEFAULT_GOAL := help
-.PHONY: book test chapter pair passes check-pairs check new-chapter serve list clean help setup
+.PHONY: book test chapter pair passes check-pairs check new-chapter course grade serve list clean help setup
 
 book: setup ## install, run the chapters and build the site: build/site/index.html
 	@$(PRESS) pair && $(PRESS) check && $(PRESS) flow site
@@ -28,6 +28,12 @@ check: setup ## name what breaks the chapters' contract
 
 new-chapter: setup ## make the skeleton of a chapter: NAME=… PART=… [PAPER=key in book/references.bib]
 	@$(PRESS) new-chapter --name "$(NAME)" --part "$(PART)" --paper "$(PAPER)"
+
+course: setup ## build the assignments, for students and instructor: [NAME=…]
+	@$(PRESS) course --name "$(NAME)"
+
+grade: setup ## grade what a class has handed in: SUBMISSIONS=folder or zip [ASSIGNMENT=…]
+	@$(PRESS) grade --submissions "$(SUBMISSIONS)" --assignment "$(ASSIGNMENT)"
 
 serve: setup ## show the built site in a browser: [PORT=8000]
 	@$(PRESS) serve --port "$(PORT)"

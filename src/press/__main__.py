@@ -197,6 +197,24 @@ def site(arguments) -> None:
     print(f"site: done, open {build().relative_to(ROOT)}", flush=True)
 
 
+def course(arguments) -> None:
+    """Build the assignments: what students get, and the instructor's folder."""
+    from press.course.course import make
+
+    for path in make(asked=arguments.name):
+        print(f"course: wrote {path.relative_to(ROOT)}")
+
+
+def grade(arguments) -> None:
+    """Grade what a class has handed in."""
+    from press.course.grade import Course
+
+    if not arguments.submissions:
+        raise PressError("Say where the submissions are, such as make grade SUBMISSIONS=handed-in.")
+    for name in Course().grade(Path(arguments.cwd, arguments.submissions), arguments.assignment):
+        print(f"grade: open build/course/grades/{name}/summary.html; the table is grades.csv beside it")
+
+
 def serve(arguments) -> None:
     """Serve the built site on this machine until Ctrl-C."""
     folder = ROOT / "build/site"
@@ -247,6 +265,11 @@ def main(words: list[str] | None = None) -> int:
     sub = command(new_chapter, "new-chapter")
     for option in ("name", "part", "paper"):
         sub.add_argument(f"--{option}", default="")
+    command(course).add_argument("--name", default="")
+    sub = command(grade)
+    for option in ("submissions", "assignment"):
+        sub.add_argument(f"--{option}", default="")
+    sub.add_argument("--cwd", default=os.getcwd())
     command(site)
     command(serve).add_argument("--port", default="")
     arguments = parser.parse_args(words)

@@ -27,8 +27,8 @@ def stamp():
     return digest.hexdigest()
 
 
-def pip(python, *arguments):
-    """Run pip quietly; on failure say what to do and leave."""
+def pip(python, made, *arguments):
+    """Run pip quietly; on failure remove the environment that this call has `made` ("" if none), say what to do, and leave."""
     command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"] + list(arguments)
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     if done.returncode == 0:
@@ -37,6 +37,8 @@ def pip(python, *arguments):
     os.makedirs(os.path.dirname(log), exist_ok=True)
     with open(log, "w") as file:
         file.write(done.stdout + done.stderr)
+    if made:
+        shutil.rmtree(made, ignore_errors=True)
     text = (done.stdout + done.stderr).lower()
     offline = any(sign in text for sign in (
         "temporary failure", "name or service not known", "network is unreachable", "connection refused", "failed to establish",
@@ -62,7 +64,9 @@ def main():
         with open(mark) as file:
             if file.read() == wanted:
                 return
+    made = ""
     if not os.path.exists(python):
+        made = folder
         print("Making the virtual environment %s …" % os.path.relpath(folder, ROOT))
         sys.stdout.flush()
         shutil.rmtree(folder, ignore_errors=True)
@@ -75,13 +79,13 @@ def main():
         torch = [line.strip() for line in file if line.startswith("torch==")]
     print("Installing PyTorch (1 of 3) …")
     sys.stdout.flush()
-    pip(python, *torch)  # first and alone: what follows then takes this build and no other
+    pip(python, made, *torch)  # first and alone: what follows then takes this build and no other
     print("Installing the book's tools (2 of 3) …")
     sys.stdout.flush()
-    pip(python, "-r", requirements)
+    pip(python, made, "-r", requirements)
     print("Installing the helper package (3 of 3) …")
     sys.stdout.flush()
-    pip(python, "--no-deps", "--no-build-isolation", "-e", ROOT)
+    pip(python, made, "--no-deps", "--no-build-isolation", "-e", ROOT)
     with open(mark, "w") as file:
         file.write(wanted)
 

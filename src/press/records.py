@@ -76,6 +76,8 @@ def check(record: dict, path: Path, chapter: Chapter) -> None:
             again = claims.evaluate(test["kind"], test["direction"], test["margin"], test["values"], test["level"])
             if any(not _same(test[key], value) for key, value in again.items()):
                 raise PressError(f"The test {test['id']} of {where} does not follow from its values: it was edited by hand; run the chapter again.")
+        if not claim["tests"] and not claim["reason"]:
+            raise PressError(f"The claim {where} has neither a test nor a reason why it is out of reach: run the chapter again.")
         if (claim["verdict"], claim["reason"]) != claims.decide(claim):
             raise PressError(f"The verdict on {where} does not follow from its tests: it was edited by hand; run the chapter again.")
     central = {claim["id"] for claim in record["claims"] if claim["central"]}

@@ -372,5 +372,6 @@ def test_a_lit_edge_is_learned_and_the_control_cannot_learn_it():
     test = images[:100]
     assert m.rotation_accuracy(pair.arm(0), test) > 0.98
     inputs, labels = m.turned_copies(test, range(4))
-    with torch.no_grad():
-        assert F.cross_entropy(pair.arm(1)(inputs)[0], labels).item() > 0.8  # far from solved
+    with torch.no_grad():  # against labels without a common up a network that has learned pays at least ln 4
+        logits = pair.arm(1)(inputs)[0]
+    assert F.cross_entropy(logits, labels).item() > 1.2 and logits.softmax(1).max(1).values.mean() < 0.5

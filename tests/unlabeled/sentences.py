@@ -7,14 +7,15 @@ import pytest
 
 
 @contextmanager
-def refused(words, error=None):
-    """Expect `error` (InputError unless told) whose text holds `words` and is exactly one sentence."""
+def refused(*words, error=None):
+    """Expect `error` (InputError unless told) whose text holds each of `words` and is exactly one sentence."""
     from unlabeled.runtime import InputError
 
     with pytest.raises(error or InputError) as caught:
         yield
     text = str(caught.value)
-    assert words in text
+    for part in words:
+        assert part in text
     assert "\n" not in text and text.endswith(".")
-    assert text[0].isupper() or text.startswith(("seeds ", "first_seed ", "control ", "dataset "))  # a parameter's own name
+    assert not text[0].islower() or text.startswith(("seeds ", "first_seed ", "control ", "dataset "))  # a parameter's own name
     assert not re.search(r"[.!?] +[A-Z]", text), f"more than one sentence: {text}"

@@ -181,13 +181,13 @@ def test_a_bad_file_is_refused_in_one_sentence_that_names_it(own, kind):
     arrays = good()
     spoil(arrays)
     path = own(**arrays)
-    with refused(words), refused(repr(path)):
+    with refused(words, repr(path)):
         load(path)
 
 
 def test_what_is_no_npz_is_refused(tmp_path):
     def check(path, words):
-        with refused(words), refused(repr(str(path))):
+        with refused(words, repr(str(path))):
             load(str(path))
 
     check(tmp_path / "nowhere.npz", "There is no dataset file")
@@ -238,7 +238,7 @@ class Server:
                 pass
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
 
     def address(self, path):
         return f"http://127.0.0.1:{self.http.server_address[1]}{path}"
@@ -275,7 +275,7 @@ def test_a_file_is_fetched_once_verified_and_kept(server, cache, capfd):
 
 def test_a_wrong_file_is_refused_and_not_kept(server, cache):
     server.files = {"/a": b"wrong"}
-    with refused("Could not fetch file.bin"), refused("/a (ValueError)"), refused("check the network, or put the verified file into"):
+    with refused("Could not fetch file.bin", "/a (ValueError)", "check the network, or put the verified file into"):
         fetch(server.source("/a"))
     assert [path for path in cache.rglob("*") if path.is_file()] == []
 

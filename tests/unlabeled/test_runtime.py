@@ -154,7 +154,7 @@ def test_quick_runs_on_one_thread_whatever_is_loaded_later():
         "import numpy as np, torch\n"
         "from unlabeled.runtime import start\n"
         "start('tiny', profile='quick', seeds=5, first_seed=0, dataset='', control=False)\n"
-        "import scipy.linalg, sklearn.cluster\n"
+        "import scipy.linalg\n"
         "from threadpoolctl import threadpool_info\n"
         "print(torch.get_num_threads(), *(pool['num_threads'] for pool in threadpool_info()))\n"
         "print(torch.are_deterministic_algorithms_enabled())\n"
@@ -163,5 +163,5 @@ def test_quick_runs_on_one_thread_whatever_is_loaded_later():
     environment = threads | {"PYTHONPATH": str(Path(unlabeled.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     counts, deterministic = done.stdout.splitlines()
-    assert set(counts.split()) == {"1"} and len(counts.split()) > 2
+    assert set(counts.split()) == {"1"} and len(counts.split()) > 1
     assert deterministic == "True"
