@@ -8,6 +8,8 @@ import nbformat
 import pytest
 from nbgrader.nbgraderformat import MetadataValidator
 
+from tinycourse import TinyCourse
+
 from press.course import build, course, secret
 from press.course.assignment import HIDDEN, SOLUTION, assignments, inside, outside
 from press.course.child import bound
@@ -28,8 +30,6 @@ def sandbox():
 
 @pytest.fixture(scope="module")
 def blanks(tmp_path_factory):
-    from course.conftest import TinyCourse
-
     made = {"tiny": blank(TinyCourse(tmp_path_factory.mktemp("course") / "project").assignment)}
     return made | {found.name: blank(found) for found in assignments()}
 

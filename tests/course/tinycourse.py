@@ -1,7 +1,5 @@
 """A tiny assignment for the tests of the coursework."""
 
-import pytest
-
 from conftest import TinyBook
 from press.course.assignment import Assignment
 
@@ -138,8 +136,3 @@ class TinyCourse(TinyBook):
 
     def assign(self, text: str) -> None:
         (self.root / "book/coursework/tiny.md").write_text(text)
-
-
-@pytest.fixture
-def course(tmp_path):
-    return TinyCourse(tmp_path / "course-project")
