@@ -250,7 +250,11 @@ def decide(claim: dict) -> tuple[str, str]:
 def number(value: float) -> str:
     """A figure as the book prints it: three significant digits (whole numbers up to 9999 in full), with a true minus sign."""
     size = abs(value)
-    text = "0" if value == 0 else f"{value:.0f}" if 999.5 <= size < 9999.5 else f"{value:.3g}" if 1e-3 <= size < 999.5 else f"{value:.2e}"
+    if value == 0 or 1e-3 <= size < 9999.5:
+        text = f"{value:.0f}" if size >= 999.5 else f"{value:.3g}"
+    else:
+        digits, exponent = f"{value:.2e}".split("e")
+        text = f"{digits.rstrip('0').rstrip('.')}e{exponent}"
     return text.replace("-", "−")
 
 
@@ -298,7 +302,7 @@ def as_html(record: dict) -> str:
             f"<br><em>Paper: {html.escape(claim['paper'])}{', ' + html.escape(claim['where']) if claim['where'] else ''}</em></td>"
         )
         tail = (
-            f'<td rowspan="{max(1, len(tests))}" style="text-align:left;vertical-align:top"><strong>{SIGNS[claim["verdict"]]} {claim["verdict"]}</strong></td>'
+            f'<td rowspan="{max(1, len(tests))}" style="text-align:left;vertical-align:top"><strong class="verdict {claim["verdict"].replace(" ", "-")}">{SIGNS[claim["verdict"]]} {claim["verdict"]}</strong></td>'
         )
         if not tests:
             rows.append(f'<tr>{head}<td colspan="3" style="text-align:left">{html.escape(claim["reason"])}</td>{tail}</tr>')
