@@ -207,11 +207,13 @@ def course(arguments) -> None:
 
 def grade(arguments) -> None:
     """Grade what a class has handed in."""
-    from press.course.grade import Course
+    from press.course.grade import Course, Pool
 
     if not arguments.submissions:
         raise PressError("Say where the submissions are, such as make grade SUBMISSIONS=handed-in.")
-    for name in Course().grade(Path(arguments.cwd, arguments.submissions), arguments.assignment):
+    with Pool() as pool:
+        tables = Course().grade(Path(arguments.cwd, arguments.submissions), pool, arguments.assignment)
+    for name in tables:
         print(f"grade: open build/course/grades/{name}/summary.html; the table is grades.csv beside it")
 
 

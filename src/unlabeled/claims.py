@@ -250,7 +250,9 @@ def decide(claim: dict) -> tuple[str, str]:
 def number(value: float) -> str:
     """A figure as the book prints it: three significant digits (whole numbers up to 9999 in full), with a true minus sign."""
     size = abs(value)
-    if value == 0 or 1e-3 <= size < 9999.5:
+    if size == 0:
+        text = "0"
+    elif 1e-3 <= size < 9999.5:
         text = f"{value:.0f}" if size >= 999.5 else f"{value:.3g}"
     else:
         digits, exponent = f"{value:.2e}".split("e")

@@ -291,11 +291,11 @@ def test_students_answer_with_masks_of_their_own_size(m):
 
 def test_taught_two_answers_for_one_frame_the_student_gives_their_mean(m, rng):
     torch.manual_seed(0)
-    frames = np.repeat(rng.random((1, 32, 32, 3), dtype=np.float32), 2, axis=0)
-    masks = np.stack([np.full((32, 32), 0.1), np.full((32, 32), 0.7)]).astype(np.float32)
+    frames = np.repeat(rng.random((1, 16, 16, 3), dtype=np.float32), 2, axis=0)
+    masks = np.stack([np.full((16, 16), 0.1), np.full((16, 16), 0.7)]).astype(np.float32)
     net = m.fit_student(m.MiniStudent(), frames, masks, [0, 1], steps=60)
     answer = m.predict(net, frames)
-    assert answer.shape == (2, 32, 32) and abs(answer.mean() - 0.4) < 0.04
+    assert answer.shape == (2, 16, 16) and abs(answer.mean() - 0.4) < 0.04
 
 
 def test_the_student_learns_from_the_chosen_rows_alone(m, rng):
@@ -377,7 +377,7 @@ def test_films_that_cannot_be_used_are_refused_in_one_sentence(m, tmp_path, chan
 
 def test_a_file_that_is_no_npz_is_refused(m, tmp_path):
     (tmp_path / "text.npz").write_text("no films")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot be read: write"):
         m.read_films(str(tmp_path / "text.npz"), 8)
 
 
@@ -394,5 +394,3 @@ def test_the_control_cuts_the_students_and_nothing_else(m):
         for name in ("teacher", "colour contrast", "centre blob"):
             assert real[view][name] == pytest.approx(control[view][name], nan_ok=True)
     assert any(real["IoU"][name] != control["IoU"][name] for name in real["IoU"] if name.startswith("student"))
-    again = m.trial(500, draw, steps=3)[0]
-    assert again["IoU"] == real["IoU"]

@@ -213,6 +213,8 @@ class Assignment:
                 ast.parse(part)
             except SyntaxError as error:
                 raise self.bad(cell, f"visible and hidden part must each be Python of their own ({error.msg})") from None
+        if test.id in [other.id for other in task.tests]:
+            raise self.bad(cell, f"the id {test.id!r} is given twice")
         task.tests.append(test)
         task.points += test.points
 

@@ -18,7 +18,7 @@ from press.course import build, handed_in, report, secret
 from press.course.assignment import Assignment, assignment, assignments
 from press.course.handed_in import File, Notebook, Student, Unreadable
 from press.course.merge import Blank, belongs, merge
-from press.course.sandbox import Limits, Sandbox
+from press.course.sandbox import Limits, Sandbox, protections
 from press.errors import PressError
 
 ENDED = {
@@ -171,14 +171,13 @@ class Course:
     place : where the results go; build/course/grades below `root` if left out
     """
 
-    def __init__(self, root: Path = source.ROOT, place: Path | None = None, limits: Limits | None = None, workers: int = 0):
-        self.root, self.limits = root, limits or Limits()
+    def __init__(self, root: Path = source.ROOT, place: Path | None = None):
+        self.root = root
         self.place = place or root / "build/course/grades"
         self.secret = secret.course_secret(root)
-        self.workers = workers or min(4, len(os.sched_getaffinity(0)))
 
-    def grade(self, submissions: Path, asked: str = "") -> dict[str, list[dict]]:
-        """Grade what `submissions` holds; return the rows of each assignment's table.
+    def grade(self, submissions: Path, pool: Pool, asked: str = "") -> dict[str, list[dict]]:
+        """Grade what `submissions` holds in the sandboxes of `pool`; return the rows of each assignment's table.
 
         Raises
         ------
@@ -192,11 +191,10 @@ class Course:
         sorted_ = sort(handed_in.students(submissions), blanks, asked)
         by_hand = {name: report.by_hand(blanks[name].assignment, self.place / name / "grades.csv") for name in sorted_}
         tables = {}
-        with _Pool(self.workers, self.limits) as pool:
-            for name, found in sorted_.items():
-                self._prepare(name)
-                records = self._records(blanks[name], found, pool)
-                tables[name] = report.write(blanks[name], found, records, by_hand[name], self.place / name, pool.protections)
+        for name, found in sorted_.items():
+            self._prepare(name)
+            records = self._records(blanks[name], found, pool)
+            tables[name] = report.write(blanks[name], found, records, by_hand[name], self.place / name, pool.protections)
         return tables
 
     def _prepare(self, name):
@@ -204,10 +202,10 @@ class Course:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
 
-    def key(self, blank: Blank, data: bytes) -> str:
+    def key(self, blank: Blank, data: bytes, limits: Limits) -> str:
         """What a grade depends on: the submission, the assignment, the secret, and the grader itself."""
         digest = hashlib.sha256()
-        parts = [data, build.as_text(blank.full).encode(), build.as_text(blank.student).encode(), self.secret, _engine(), repr(asdict(self.limits)).encode()]
+        parts = [data, build.as_text(blank.full).encode(), build.as_text(blank.student).encode(), self.secret, _engine(), repr(asdict(limits)).encode()]
         for part in parts:
             digest.update(hashlib.sha256(part).digest())
         return digest.hexdigest()
@@ -222,7 +220,7 @@ class Course:
             if submission.notebook is None:
                 records[submission.student] = _empty(blank, submission)
                 continue
-            key = self.key(blank, submission.file.data)
+            key = self.key(blank, submission.file.data, pool.limits)
             known = _stored(self._path(name, submission), key)
             if known is None:
                 todo.append((submission, key))
@@ -250,14 +248,13 @@ class Course:
         return self.place / name / "gradebook" / f"{submission.slug}.json"
 
 
-class _Pool:
-    """Several sandboxes, started when the first submission needs one."""
+class Pool:
+    """Several sandboxes side by side, started when the first submission needs one. Use it as a context."""
 
-    def __init__(self, workers, limits):
-        self.workers, self.limits = workers, limits
+    def __init__(self, workers: int = 0, limits: Limits | None = None):
+        self.workers, self.limits = workers or min(4, len(os.sched_getaffinity(0))), limits or Limits()
         self.idle: queue.SimpleQueue = queue.SimpleQueue()
         self.all: list[Sandbox] = []
-        self.protections: list = []
 
     def __enter__(self):
         return self
@@ -265,6 +262,11 @@ class _Pool:
     def __exit__(self, *_):
         for sandbox in self.all:
             sandbox.__exit__()
+
+    @property
+    def protections(self) -> list:
+        """What is in force; [] before anything was run."""
+        return protections(self.all[0]) if self.all else []
 
     def each(self, function, items):
         """Call `function` on each of `items`, several at a time; the first error stops what has not begun."""
@@ -275,9 +277,6 @@ class _Pool:
             sandbox.__enter__()
             self.all.append(sandbox)
             self.idle.put(sandbox)
-        from press.course.sandbox import protections
-
-        self.protections = protections(self.all[0])
         with ThreadPoolExecutor(len(self.all)) as threads:
             futures = [threads.submit(function, item) for item in items]
             try:

@@ -78,7 +78,7 @@ def students(place: Path) -> list[Student]:
 
 def _entry(found, entry):
     if entry.is_symlink():
-        _student(found, entry.name).problems.append("It is a link instead of a file or folder, and links are not followed.")
+        _student(found, entry.name, flat=not entry.is_dir()).problems.append("It is a link instead of a file or folder, and links are not followed.")
     elif entry.is_dir():
         student = _student(found, entry.name)
         for folder, folders, names in os.walk(entry.path):
