@@ -463,6 +463,7 @@ def test_tasks_depend_on_their_seed_alone_and_targets_are_other_rows():
     assert np.array_equal(first.X, again.X) and np.array_equal(first.labels, again.labels)
     assert not np.array_equal(first.X, other.X)
     assert sorted(first.target) == list(range(400))
+    assert (first.target != np.arange(400)).all()
 
 
 def test_clusterings_report_accuracy_count_and_accuracy_with_the_count():
