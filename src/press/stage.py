@@ -16,8 +16,8 @@ from press.pair import Links, address, authors, cited, own_text, pair, title
 from press.source import Chapter
 
 # How the book shows the cells of the contract, in the tags that Jupyter Book knows.
-SHOWN = {"bootstrap": "remove-cell", "figure": "hide-input", "prose": "remove-input", "check": "hide-input", "solution": "hide-cell"}
-PROMPTS = {"figure": "the code of this figure", "check": "the check", "solution": "a solution"}
+SHOWN = {"bootstrap": "remove-cell", "figure": "hide-input", "prose": "remove-input", "exercise": "hide-input", "check": "hide-input", "solution": "hide-cell"}
+PROMPTS = {"figure": "the code of this figure", "exercise": "the exercise's first lines", "check": "the check", "solution": "a solution"}
 
 
 def stage(root: Path = source.ROOT) -> Path:
