@@ -29,8 +29,8 @@ check: setup ## name what breaks the chapters' contract
 new-chapter: setup ## make the skeleton of a chapter: NAME=… PART=… [PAPER=key in book/references.bib]
 	@$(PRESS) new-chapter --name "$(NAME)" --part "$(PART)" --paper "$(PAPER)"
 
-course: setup ## build the assignments, for students and instructor: [NAME=…]
-	@$(PRESS) course --name "$(NAME)"
+course: setup ## build the assignments, for students and instructor: [NAME=…] [SECRETS=how many others to try]
+	@$(PRESS) course --name "$(NAME)" --secrets "$(SECRETS)"
 
 grade: setup ## grade what a class has handed in: SUBMISSIONS=folder or zip [ASSIGNMENT=…]
 	@$(PRESS) grade --submissions "$(SUBMISSIONS)" --assignment "$(ASSIGNMENT)"

@@ -201,7 +201,7 @@ def course(arguments) -> None:
     """Build the assignments: what students get, and the instructor's folder."""
     from press.course.course import make
 
-    for path in make(asked=arguments.name):
+    for path in make(asked=arguments.name, more=_whole("SECRETS", arguments.secrets, 0)):
         print(f"course: wrote {path.relative_to(ROOT)}")
 
 
@@ -267,7 +267,9 @@ def main(words: list[str] | None = None) -> int:
     sub = command(new_chapter, "new-chapter")
     for option in ("name", "part", "paper"):
         sub.add_argument(f"--{option}", default="")
-    command(course).add_argument("--name", default="")
+    sub = command(course)
+    for option in ("name", "secrets"):
+        sub.add_argument(f"--{option}", default="")
     sub = command(grade)
     for option in ("submissions", "assignment"):
         sub.add_argument(f"--{option}", default="")

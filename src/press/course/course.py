@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 from press import source
@@ -36,8 +37,11 @@ def as_handed_in(content: dict) -> Notebook:
     return handed_in.read(File("notebook.ipynb", json.dumps(content).encode(), 0.0))
 
 
-def make(root: Path = source.ROOT, asked: str = "", place: Path | None = None) -> list[Path]:
+def make(root: Path = source.ROOT, asked: str = "", place: Path | None = None, sandbox: Sandbox | None = None, more: int = 0) -> list[Path]:
     """Build every assignment (or the one asked for) and run it: solutions, the untouched notebook and every listed wrong answer.
+
+    All of it is tried under the course's secret and under `more` others, for a test that depends on luck shows only there.
+    A `sandbox` that runs already is used; otherwise one is started.
 
     Raises
     ------
@@ -49,40 +53,52 @@ def make(root: Path = source.ROOT, asked: str = "", place: Path | None = None) -
     place = place or root / "build/course"
     key = secret.course_secret(root)
     written = []
-    with Sandbox() as sandbox:
-        for found in chosen:
-            print(f"{found.name}: building and trying it out …", flush=True)
-            both = blank(found)
-            measured = try_out(both, secret.seeds(found, key), sandbox)
+    built = [blank(found) for found in chosen]
+    with ExitStack() as until_the_end:
+        sandbox = sandbox or until_the_end.enter_context(Sandbox())
+        in_force = protections(sandbox)
+        for both in built:
+            found = both.assignment
+            print(f"{found.name}: trying it out …", flush=True)
+            measured = try_out(both, secret.seeds(found, key), sandbox)["solution"]
+            for number in range(more):
+                try:
+                    try_out(both, secret.seeds(found, f"secret {number}".encode()), sandbox)
+                except PressError as error:
+                    raise PressError(f"Under another secret (number {number}): {error}") from None
             written.append(build.write_release(found, place / "release" / found.name))
-            _instructor(both, measured, place / "instructor" / found.name, protections(sandbox))
+            _instructor(both, measured, place / "instructor" / found.name, in_force)
             print(f"{found.name}: {found.points} points in {len(found.tasks)} tasks; one submission is graded in {measured['cpu']:.1f} CPU-seconds", flush=True)
     return written
 
 
-def try_out(both: Blank, seeds: dict[str, str], sandbox: Sandbox) -> dict:
-    """Grade the solutions, the untouched notebook and each group of wrong answers; return the record of the first.
+def try_out(both: Blank, seeds: dict[str, str], sandbox: Sandbox) -> dict[str, dict]:
+    """Grade the solutions, the untouched notebook and each group of wrong answers.
+
+    Returns
+    -------
+    the records, under "solution", "untouched" and "wrong <group>"
 
     Raises
     ------
     PressError : if one of them does not get what it should
     """
     found = both.assignment
-    solved = run(both, as_handed_in(answered(both)), seeds, sandbox)
-    for test in found.tests:
-        if not solved["tests"][test.id]["passed"]:
-            raise PressError(f"{found.text}: the solution fails the test {test.id} ({solved['tests'][test.id]['error']}).")
-    untouched = run(both, as_handed_in(json.loads(build.as_text(both.student))), seeds, sandbox)
-    if passed := [name for name, outcome in untouched["tests"].items() if outcome["passed"]]:
+    records = {"solution": run(both, as_handed_in(answered(both)), seeds, sandbox)}
+    for name, outcome in records["solution"]["tests"].items():
+        if not outcome["passed"]:
+            raise PressError(f"{found.text}: the solution fails the test {name} ({outcome['error']}).")
+    records["untouched"] = run(both, as_handed_in(json.loads(build.as_text(both.student))), seeds, sandbox)
+    if passed := [name for name, outcome in records["untouched"]["tests"].items() if outcome["passed"]]:
         raise PressError(f"{found.text}: the untouched notebook passes the test {passed[0]}.")
     for group, answers in found.groups.items():
-        outcome = run(both, as_handed_in(answered(both, group)), seeds, sandbox)
-        failed = {name for name, test in outcome["tests"].items() if not test["passed"]}
+        record = records[f"wrong {group}"] = run(both, as_handed_in(answered(both, group)), seeds, sandbox)
+        failed = {name for name, outcome in record["tests"].items() if not outcome["passed"]}
         expected = {name for answer in answers for name in answer.fails}
         if failed != expected:
             odd = sorted(failed ^ expected)[0]
             raise PressError(f"{found.text}: the wrong answers of group {group!r} {'fail' if odd in failed else 'pass'} the test {odd}, and should not.")
-    return solved
+    return records
 
 
 def _instructor(both, measured, folder, in_force):
@@ -104,13 +120,17 @@ def _about(found, measured, in_force):
         "## Points", "", "| task | test | points | what it asks of those who fail it |", "|---|---|---|---|",
     ]
     for task in found.tasks:
-        lines += [f"| {task.title} | by hand | {task.points} | |"] if task.written else [f"| {task.title} | {test.id} | {test.points} | {test.hint} |" for test in task.tests]
+        lines += [f"| {_in_table(task.title)} | by hand | {task.points} | |"] if task.written else [f"| {_in_table(task.title)} | {test.id} | {test.points} | {_in_table(test.hint)} |" for test in task.tests]
     lines += ["", "To change points, change `points` in the source and build again.", "", "## Rubrics", ""]
     for task in found.tasks:
         if task.written:
             lines += [f"### {task.title} ({task.points} points)", "", task.rubric, "", "A model answer:", "", task.source, ""]
     lines += ["## Wrong answers and what they get", "", "| task | group | points | fails | what is wrong |", "|---|---|---|---|---|"]
-    lines += [f"| {answer.task} | {answer.group} | {answer.expects} | {', '.join(answer.fails)} | {answer.why} |" for answer in found.wrong]
+    lines += [f"| {answer.task} | {answer.group} | {answer.expects} | {', '.join(answer.fails)} | {_in_table(answer.why)} |" for answer in found.wrong]
     lines += ["", "## Protection on this machine", "", "| protection | | |", "|---|---|---|"]
     lines += [f"| {name} | {'in force' if there else '**not in force**'} | {text} |" for name, there, text in in_force]
     return "\n".join([*lines, "", *CANNOT, ""])
+
+
+def _in_table(text):
+    return text.replace("|", "\\|")

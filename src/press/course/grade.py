@@ -126,7 +126,10 @@ def _without(student, notebooks, problems):
 def run(blank: Blank, notebook: Notebook, seeds: dict[str, str], sandbox: Sandbox) -> dict:
     """Grade one notebook; the record has points by task, the outcome of each test, and what is to be said about it."""
     merged = merge(notebook, blank)
-    reply = sandbox.run({"cells": merged.cells, "seeds": seeds})
+    job = {"cells": merged.cells, "seeds": seeds}
+    reply = sandbox.run(job)
+    if reply["ended"] == "lost":  # by the student, or because the machine was out of memory: a second run tells
+        reply = sandbox.run(job)
     if reply["ended"] != "lost" and "mode" not in reply["facts"] and not reply["outcomes"]:
         raise PressError(f"The sandbox could not be set up for a submission ({reply['facts'].get('refused', 'it gave no answer')}); nothing was recorded, run the same command again.")
     limits = sandbox.limits
@@ -185,10 +188,9 @@ class Course:
         """
         if asked:
             assignment(asked, self.root)
-        blanks = {found.name: blank(found) for found in assignments(self.root)}
-        if not blanks:
-            raise PressError("There is no assignment in book/coursework.")
-        sorted_ = sort(handed_in.students(submissions), blanks, asked)
+        students = handed_in.students(submissions)
+        blanks = self._blanks(asked)
+        sorted_ = sort(students, blanks, asked)
         by_hand = {name: report.by_hand(blanks[name].assignment, self.place / name / "grades.csv") for name in sorted_}
         tables = {}
         for name, found in sorted_.items():
@@ -196,6 +198,20 @@ class Course:
             records = self._records(blanks[name], found, pool)
             tables[name] = report.write(blanks[name], found, records, by_hand[name], self.place / name, pool.protections)
         return tables
+
+    def _blanks(self, asked):
+        """All assignments, by name; a broken one that was not asked for is left out, and said so."""
+        blanks = {}
+        for found in assignments(self.root):
+            try:
+                blanks[found.name] = blank(found)
+            except PressError as error:
+                if found.name == asked or not asked:
+                    raise
+                print(f"left out: {error}", flush=True)
+        if not blanks:
+            raise PressError("There is no assignment in book/coursework.")
+        return blanks
 
     def _prepare(self, name):
         for folder in (self.place, self.place / name, self.place / name / "gradebook", self.place / name / "feedback"):
@@ -252,7 +268,7 @@ class Pool:
     """Several sandboxes side by side, started when the first submission needs one. Use it as a context."""
 
     def __init__(self, workers: int = 0, limits: Limits | None = None):
-        self.workers, self.limits = workers or min(4, len(os.sched_getaffinity(0))), limits or Limits()
+        self.workers, self.limits = workers or min(4, os.cpu_count() or 1), limits or Limits()
         self.idle: queue.SimpleQueue = queue.SimpleQueue()
         self.all: list[Sandbox] = []
 
@@ -273,7 +289,7 @@ class Pool:
         if not items:
             return
         for _ in range(min(self.workers, len(items)) - len(self.all)):
-            sandbox = Sandbox(limits=self.limits, first=len(self.all) * 1000)
+            sandbox = Sandbox(limits=self.limits)
             sandbox.__enter__()
             self.all.append(sandbox)
             self.idle.put(sandbox)
@@ -284,6 +300,8 @@ class Pool:
                     future.result()
             except BaseException:
                 threads.shutdown(wait=False, cancel_futures=True)
+                for sandbox in self.all:
+                    sandbox.interrupt()
                 raise
 
     def run(self, blank, notebook, seeds):

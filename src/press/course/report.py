@@ -133,7 +133,7 @@ def feedback(assignment: Assignment, submission, record: dict, row: dict) -> str
         gained = row[task.id + BY_HAND] if task.written else row[task.id]
         body.append(f"<h2>{say(task.title)}</h2><p>{'to be graded' if gained == '' else gained} of {task.points} points</p>")
         if task.written:
-            body.append(f"<pre>{say(record['answers'].get(task.id) or 'No answer.')}</pre>")
+            body.append(f"<pre tabindex=0>{say(record['answers'].get(task.id) or 'No answer.')}</pre>")
             continue
         if task.id in record["untouched"]:
             body.append("<p>Not answered.</p>")
@@ -157,7 +157,7 @@ def _test(test, outcome):
     if outcome["failed"] == "hidden":
         hint = f" Hint: {say(test.hint)}." if test.hint else ""
         return f'<p class="failed">{say(test.id)} ({points}): it passes the test that you see and fails one with other numbers.{hint}</p>'
-    output = f"<pre>{say(outcome['output'][:5000])}</pre>" if outcome["output"].strip() else ""
+    output = f"<pre tabindex=0>{say(outcome['output'][:5000])}</pre>" if outcome["output"].strip() else ""
     return f'<p class="failed">{say(test.id)} ({points}): {say(outcome["error"])}</p>{output}'
 
 
@@ -167,8 +167,8 @@ def _answers(assignment, submissions, records):
     body = [f"<h1>{say(assignment.title)}: written answers</h1>", f"<p>Enter the points in grades.csv, in the columns that end with “{BY_HAND.strip()}”; grading again keeps them.</p>"]
     for task in assignment.tasks:
         if task.written:
-            body.append(f"<h2>{say(task.title)} ({task.points} points)</h2><h3>Rubric</h3><pre>{say(task.rubric)}</pre><h3>Model answer</h3><pre>{say(task.source)}</pre>")
-            body += [f"<h3>{say(submission.student)}</h3><pre>{say(records[submission.student]['answers'].get(task.id) or 'No answer.')}</pre>" for submission in submissions]
+            body.append(f"<h2>{say(task.title)} ({task.points} points)</h2><h3>Rubric</h3><pre tabindex=0>{say(task.rubric)}</pre><h3>Model answer</h3><pre tabindex=0>{say(task.source)}</pre>")
+            body += [f"<h3>{say(submission.student)}</h3><pre tabindex=0>{say(records[submission.student]['answers'].get(task.id) or 'No answer.')}</pre>" for submission in submissions]
     return PAGE.format(title=say(assignment.title), body="\n".join(body))
 
 
@@ -196,7 +196,7 @@ def _picture(assignment, records, rows):
         for value, count in counts.items():
             upper.annotate(str(count), (value, place), ha="center", va="center", fontsize=8, color="white" if count > 0.15 * len(rows) else "black")
     upper.set_yticks(range(len(columns)), [f"{task.id} ({task.points})" for task, _ in columns])
-    upper.set(ylim=(len(columns) - 0.5, -0.5), xlim=(-0.08, 1.08), title=f"{assignment.title}: share of a task's points, and how many students have it")
+    upper.set(ylim=(len(columns) - 0.5, -0.5), xlim=(-0.08, 1.08), title="share of a task's points, and how many students have it")
     lower.barh(range(len(failures)), [count for _, count in failures], color="#D55E00")
     lower.set_yticks(range(len(failures)), [test.id for test, _ in failures])
     lower.set(ylim=(len(failures) - 0.5, -0.5), xlim=(0, max(1, len(rows))), title=f"students (of {len(rows)}) who fail a test")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import select
 import shutil
 import signal
@@ -18,7 +19,7 @@ from press.course import jail
 from press.errors import PressError
 
 FIRST_UID = 60_000
-UIDS = 1_000
+UIDS = 5_000
 
 
 @dataclass(frozen=True)
@@ -49,19 +50,22 @@ class Sandbox:
     ----------
     mode : "full", "user" or "plain"; "" takes the best that this machine allows (COURSE_SANDBOX sets it, too)
     limits : what a submission may use
-    first : where its user ids begin, so that several sandboxes side by side use different ones
     """
 
-    def __init__(self, mode: str = "", limits: Limits | None = None, first: int = 0):
+    def __init__(self, mode: str = "", limits: Limits | None = None):
         self.limits = limits or Limits()
         self.asked = mode or os.environ.get("COURSE_SANDBOX", "")
         if self.asked and self.asked not in jail.MODES:
             raise PressError(f"COURSE_SANDBOX is {self.asked!r}: use one of {', '.join(jail.MODES)}, or leave it empty.")
         self.server = None
-        self.first, self.count = first, 0
+        self.count = 0
+        self.first = secrets.randbelow(UIDS)  # so that several sandboxes side by side use different ids
         self.mode = ""
+        self.closing = False
 
     def __enter__(self):
+        if sys.platform != "linux":
+            raise PressError("Students' code is run on Linux only: use a container or a virtual machine.")
         self.folder = Path(tempfile.mkdtemp(prefix="course-"))
         # Others may pass through, so that a submission without a file tree of its own reaches its scratch folder; they cannot list it.
         self.folder.chmod(0o711)
@@ -75,6 +79,15 @@ class Sandbox:
     def __exit__(self, *_):
         self._stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def interrupt(self) -> None:
+        """End the job in progress; its `run` raises PressError instead of telling an outcome."""
+        self.closing = True
+        if self.server is not None:
+            try:
+                os.killpg(self.server.pid, signal.SIGKILL)
+            except OSError:
+                return
 
     def _best(self):
         refused = ""
@@ -96,7 +109,7 @@ class Sandbox:
         if self.server is None:
             self._start()
         self.count += 1
-        uid = FIRST_UID + self.first + self.count % UIDS
+        uid = FIRST_UID + (self.first + self.count) % UIDS
         scratch = self.folder / f"{self.count:05d}"
         scratch.mkdir(mode=0o700)
         path = self.folder / f"{self.count:05d}.json"
@@ -104,13 +117,16 @@ class Sandbox:
         path.chmod(0o600)
         path.write_text(json.dumps(job | {"cell_seconds": self.limits.cell_seconds, "keep": self.limits.keep}), encoding="utf-8")
         limits = {name: getattr(self.limits, name) for name in ("seconds", "cell_seconds", "memory", "disk", "processes")}
-        order = {"path": str(path), "scratch": str(scratch), "uid": uid, "mode": self.mode} | limits
+        order = {"path": str(path), "scratch": str(scratch), "uid": uid, "mode": self.mode, "grader": os.getpid()} | limits
         try:
             self.server.stdin.write((json.dumps(order) + "\n").encode())
             self.server.stdin.flush()
             reply = self._answer(self.limits.seconds + 60)
         except BrokenPipeError:
             reply = None
+        if self.closing:
+            self._stop()
+            raise PressError("Interrupted; what was finished is kept, and the same command goes on from there.")
         if reply is None:
             self._stop()
             if os.getuid() == 0 and self.mode != "user":

@@ -16,6 +16,7 @@ import time
 
 from press.course import child, jail
 
+GRACE = 4  # seconds between the polite end of a cell and the other one
 MOST = 16_000_000  # bytes that a child may write about its cells
 WARM = (
     "numpy", "scipy.stats", "scipy.optimize", "scipy.spatial", "pandas", "matplotlib.pyplot", "seaborn", "torch", "torch.nn.functional", "sklearn.cluster", "sklearn.datasets",
@@ -73,6 +74,7 @@ def _supervise(line, reply):
 def watch(job: dict) -> dict:
     """Fork the child that runs `job`, read what it tells, and end it when it has had its share of time or memory."""
     jail.adopt()
+    server = os.getppid()
     token = secrets.token_hex(16)
     read, write = os.pipe()
     gate, opener = os.pipe()
@@ -99,12 +101,14 @@ def watch(job: dict) -> dict:
                 end = "flood"
             elif now - begun > job["seconds"]:
                 end = "time"
-            elif state.open is not None and now - state.since > 2 * job["cell_seconds"] + 5:
+            elif state.open is not None and now - state.since > job["cell_seconds"] + GRACE:
                 end = "cell time"
             elif now - checked > 0.1:
                 checked = now
                 if sum(jail.family().values()) > job["memory"]:
                     end = "memory"
+                if os.getppid() != server or not os.path.exists(f"/proc/{job['grader']}"):
+                    end = "abandoned"  # whoever asked is gone, so nothing may go on
             if os.waitid(os.P_PID, first, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 state.read(read)
                 end = end or ("done" if state.done else "died")
@@ -243,7 +247,7 @@ def _close_in_tree(write):
 def _environment(home):
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "PYTHONHASHSEED", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ}
     os.environ.clear()
-    os.environ.update(kept | {"HOME": home, "MPLBACKEND": "agg", "TMPDIR": "/tmp", "IPYTHONDIR": f"{home}/.ipython", "MPLCONFIGDIR": f"{home}/.matplotlib"})
+    os.environ.update(kept | {"HOME": home, "MPLBACKEND": "agg", "TMPDIR": "/tmp" if home == jail.HOME else home, "IPYTHONDIR": f"{home}/.ipython", "MPLCONFIGDIR": f"{home}/.matplotlib"})
 
 
 def _end(first, inner, job):
