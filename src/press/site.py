@@ -81,7 +81,7 @@ def not_found(root: Path) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title[1] if title else 'Not found'}</title><style>:root{{color-scheme:light dark}}body{{font:1.1rem/1.6 system-ui,sans-serif;max-width:38rem;margin:12vh auto;padding:0 1.2rem}}"
-        f"a{{color:#0b5cad}}@media(prefers-color-scheme:dark){{a{{color:#8ab4f8}}}}</style></head><body><main>{body}</main></body></html>\n"
+        f"html{{background:#fff;color:#1c2430}}a{{color:#0b5cad}}@media(prefers-color-scheme:dark){{html{{background:#121212;color:#e8eaed}}a{{color:#8ab4f8}}}}</style></head><body><main>{body}</main></body></html>\n"
     )
 
 
