@@ -168,7 +168,11 @@ def as_json(runs: list[Run]) -> str:
 def scorecard(runs: list[Run]) -> str:
     """Counts, filter and table; complete without JavaScript, which only adds the filter."""
     listed = rows(runs)
-    return "".join([counts(runs), _table(listed), f"<script>{FILTER}</script>"])
+    downloads = (
+        '<p class="downloads">Download: <a href="scorecard.csv" download>CSV, a line for each test</a> · <a href="scorecard.json" download>JSON, all records</a> · '
+        '<a href="record.schema.json" download>the schema of a record</a></p>'
+    )
+    return "".join([counts(runs), downloads, _table(listed), f"<script>{FILTER}</script>"])
 
 
 def counts(runs: list[Run]) -> str:
