@@ -65,18 +65,18 @@ def enclose(folder: str, owner: int, megabytes: int) -> None:
             os.symlink(os.readlink(path), folder + path)
         elif os.path.isdir(path):
             _show(path, folder, shown)
+    # Scratch first: Python itself may lie below /tmp, and is then shown inside it.
+    size = f"size={megabytes}m,nr_inodes=20000"
+    for path, options in (("/tmp", "mode=1777"), ("/dev/shm", "mode=1777"), (HOME, f"mode=700,uid={owner},gid={owner}")):
+        os.makedirs(folder + path)
+        _mount("scratch", folder + path, "tmpfs", MS_NOSUID | MS_NODEV, f"{size},{options}")
     for path in python_folders():
         _show(path, folder, shown)
-    os.mkdir(folder + "/dev")
     for name in ("null", "zero", "full", "random", "urandom"):
         Path(f"{folder}/dev/{name}").touch()
         _mount(f"/dev/{name}", f"{folder}/dev/{name}", None, MS_BIND)
     os.makedirs(folder + "/var")
     os.symlink("/tmp", folder + "/var/tmp")
-    size = f"size={megabytes}m,nr_inodes=20000"
-    for path, options in (("/tmp", "mode=1777"), ("/dev/shm", "mode=1777"), (HOME, f"mode=700,uid={owner},gid={owner}")):
-        os.makedirs(folder + path)
-        _mount("scratch", folder + path, "tmpfs", MS_NOSUID | MS_NODEV, f"{size},{options}")
     os.mkdir(folder + "/proc")
     try:
         _mount("proc", folder + "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
