@@ -144,12 +144,22 @@ def chapter(name: str, root: Path = ROOT) -> Chapter:
     ------
     PressError : if there is none, naming the nearest
     """
-    there = {chapter.name: chapter for chapter in chapters(root)}
-    if name in there:
-        return there[name]
-    near = difflib.get_close_matches(name, there, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(there)}."
-    raise PressError(f"There is no chapter {name!r}: {hint}")
+    return named("chapter", name, chapters(root))
+
+
+def named(kind: str, name: str, there: list):
+    """The one of `there` (things with a name) that is called `name`.
+
+    Raises
+    ------
+    PressError : if there is none, naming the nearest; `kind` is what the sentence calls them
+    """
+    found = {thing.name: thing for thing in there}
+    if name in found:
+        return found[name]
+    near = difflib.get_close_matches(name, found, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(found) or 'none yet'}."
+    raise PressError(f"There is no {kind} {name!r}: {hint}")
 
 
 def tag(cell) -> str:

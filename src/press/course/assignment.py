@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -286,9 +285,4 @@ def assignment(name: str, root: Path = source.ROOT) -> Assignment:
     ------
     PressError : if there is none, naming the nearest
     """
-    there = {found.name: found for found in assignments(root)}
-    if name in there:
-        return there[name]
-    near = difflib.get_close_matches(name, there, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(there) or 'none yet'}."
-    raise PressError(f"There is no assignment {name!r}: {hint}")
+    return source.named("assignment", name, assignments(root))
