@@ -76,7 +76,7 @@ def collect(arguments) -> None:
 
 def chapter(arguments) -> None:
     """Run one chapter as asked; a default run feeds the site, any other goes to build/runs."""
-    from unlabeled.claims import as_text
+    from unlabeled.ledger_view import as_text
 
     from press.execute import run
 

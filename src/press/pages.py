@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from unlabeled.claims import SIGNS, VERDICTS, describe, measured, number
+from unlabeled.claims import VERDICTS, number
+from unlabeled.ledger_view import SIGNS, describe, measured
 
 from press import control, records, simulation, source
 from press.errors import PressError

@@ -80,6 +80,7 @@ def show(figure: Figure, *, alt: str, caption: str) -> Plate:
 
     Parameters
     ----------
+    alt, caption : white space is folded, so both may be triple-quoted over several lines
     alt : what the picture shows, for those who cannot see it: axes, methods, the shape of the result (40 characters or more)
     caption : one or two sentences that say what to look at
 
@@ -99,15 +100,15 @@ def show(figure: Figure, *, alt: str, caption: str) -> Plate:
     plt.close(figure)
     png = buffer.getvalue()
     pixels = int.from_bytes(png[16:20], "big")
-    return Plate(png, round(pixels / dpi * 96), alt.strip(), caption.strip())
+    return Plate(png, round(pixels / dpi * 96), " ".join(alt.split()), " ".join(caption.split()))
 
 
-def dots(ax, values: dict[str, np.ndarray], palette: dict[str, str], *, level: float = 0.95) -> None:
+def dots(axis, values: dict[str, np.ndarray], palette: dict[str, str], *, level: float = 0.95) -> None:
     """One row per method: each seed as a faint dot, their mean and Student-t interval on top.
 
     Parameters
     ----------
-    ax : Matplotlib axes
+    axis : Matplotlib axes
     values : method name -> array of shape (seeds,)
     palette : method name -> colour
     """
@@ -115,15 +116,15 @@ def dots(ax, values: dict[str, np.ndarray], palette: dict[str, str], *, level: f
 
     for row, (name, sample) in enumerate(values.items()):
         mean, low, high = interval(sample, level)
-        ax.plot(sample, np.full(len(sample), row), "o", color=palette[name], alpha=0.3, markersize=5, markeredgewidth=0)
-        ax.plot([low, high], [row, row], color=palette[name], linewidth=2.5)
-        ax.plot(mean, row, "D", color=palette[name], markersize=7)
-    ax.set_yticks(range(len(values)), list(values))
-    ax.set_ylim(len(values) - 0.5, -0.5)
-    ax.grid(axis="y", visible=False)
+        axis.plot(sample, np.full(len(sample), row), "o", color=palette[name], alpha=0.3, markersize=5, markeredgewidth=0)
+        axis.plot([low, high], [row, row], color=palette[name], linewidth=2.5)
+        axis.plot(mean, row, "D", color=palette[name], markersize=7)
+    axis.set_yticks(range(len(values)), list(values))
+    axis.set_ylim(len(values) - 0.5, -0.5)
+    axis.grid(axis="y", visible=False)
 
 
-def band(ax, x, values, *, color: str, label: str, level: float = 0.95) -> None:
+def band(axis, x, values, *, color: str, label: str, level: float = 0.95) -> None:
     """Mean over seeds as a line with its Student-t interval as a band.
 
     Parameters
@@ -134,5 +135,61 @@ def band(ax, x, values, *, color: str, label: str, level: float = 0.95) -> None:
     from unlabeled.claims import interval
 
     mean, low, high = np.array([interval(column, level) for column in np.asarray(values).T]).T
-    ax.plot(x, mean, "o-", color=color, label=label, markersize=4)
-    ax.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
+    axis.plot(x, mean, "o-", color=color, label=label, markersize=4)
+    axis.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
+
+
+def curves(axis, x, values: dict[str, np.ndarray], palette: dict[str, str], *, log: bool = False) -> None:
+    """One `band` for each method.
+
+    Parameters
+    ----------
+    x : array of shape (points,)
+    values : method name -> array of shape (seeds, points)
+    palette : method name -> colour
+    log : whether the x axis is logarithmic, with a tick at each point
+    """
+    for name, sample in values.items():
+        band(axis, x, sample, color=palette[name], label=name)
+    if log:
+        axis.set_xscale("log")
+        axis.set_xticks(x, [f"{value:g}" for value in x])
+        axis.minorticks_off()
+
+
+def legend_below(axis, columns: int = 3, drop: float = 0.2) -> None:
+    """The legend of `axis` under its plot, where it hides nothing; `drop` is the gap in heights of the plot."""
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -drop), ncols=columns)
+
+
+def gallery(
+    images, titles=None, *, columns: int | None = None, size: float = 1.0, rows=None, **shown
+) -> Figure:
+    """Pictures side by side, without axes, row by row.
+
+    Parameters
+    ----------
+    images : sequence of arrays of shape (height, width) or (height, width, 3)
+    titles : one for each picture, or fewer (those of the first row), or None
+    columns : how many stand in a row; all if left out
+    size : inches of one picture
+    rows : a name for each row, written at its left, or None
+    shown : passed on to Matplotlib's ``imshow``; grey pictures get ``cmap="gray_r"`` unless it says otherwise
+    """
+    columns = columns or len(images)
+    count = -(-len(images) // columns)
+    figure, axes = plt.subplots(
+        count, columns, squeeze=False, figsize=(size * columns, (size + 0.22 * bool(titles)) * count)
+    )
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.set_frame_on(False)
+    for place, (axis, image) in enumerate(zip(axes.flat, images)):
+        image = np.asarray(image)
+        axis.imshow(image, **({"cmap": "gray_r"} if image.ndim == 2 else {}) | shown)
+        if titles is not None and place < len(titles):
+            axis.set_title(titles[place], fontsize=9, loc="center", weight="normal")
+    for axis, name in zip(axes[:, 0], rows or []):
+        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+    figure.tight_layout(pad=0.3)
+    return figure

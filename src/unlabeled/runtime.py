@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,6 +47,28 @@ class Run:
     dataset: str
     control: bool
     device: torch.device
+
+    @property
+    def own(self) -> bool:
+        """Whether the run is on the reader's own file."""
+        return bool(Path(self.dataset).suffix)
+
+    def each(self, one_seed: Callable[..., dict], *args, **kwargs) -> dict:
+        """Run ``one_seed(rng, *args, **kwargs)`` for every seed and stack what it returns.
+
+        `one_seed` gets a generator of its own, from `seed_all`: a seed's draws depend on that seed
+        alone. It returns a dict of numbers, arrays or dicts of these.
+
+        Returns
+        -------
+        dict with the same keys and one more axis in front: shape (seeds, …); what differs in shape
+        from seed to seed, or is no number, becomes a list
+        """
+        return _stacked([one_seed(seed_all(seed), *args, **kwargs) for seed in self.seeds])
+
+    def rngs(self) -> list[np.random.Generator]:
+        """One generator for each seed, for work that is stacked over the seeds."""
+        return [np.random.default_rng(seed) for seed in self.seeds]
 
     def settings(self, **pairs) -> SimpleNamespace:
         """Pick from ``name=(quick value, full value)`` pairs those of this run's profile."""
@@ -124,6 +147,16 @@ def _check_dataset(chapter, dataset, takes):
         raise InputError(f"The dataset file {dataset!r} is no {' or '.join(own)} file: the chapter {chapter} takes {choices}.")
     if not Path(dataset).is_file():
         raise InputError(f"There is no dataset file {dataset!r}: check the path, or use {choices}.")
+
+
+def _stacked(rows):
+    if isinstance(rows[0], dict):
+        return {key: _stacked([row[key] for row in rows]) for key in rows[0]}
+    try:
+        stacked = np.stack([np.asarray(row) for row in rows])
+    except ValueError:  # shapes differ
+        return rows
+    return stacked if stacked.dtype.kind in "biufcU" else rows
 
 
 def seed_all(seed: int) -> np.random.Generator:

@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 
 from sentences import refused
-from unlabeled import claims
+from unlabeled import claims, ledger_view
 from unlabeled.claims import Ledger, InputError, decide, difference, evaluate, fisher_z, interval, log_ratio, number, verdict
 from unlabeled.runtime import Run
 
@@ -357,7 +357,7 @@ def test_fewer_than_five_seeds_give_no_verdict(n):
     assert claim["tests"][0]["low"] is not None, "the figures are shown all the same"
     if n < claims.SEEDS_FOR_A_VERDICT:
         assert (claim["verdict"], claim["reason"]) == ("undecided", f"{n} seeds; a verdict needs at least 5")
-        assert claim["reason"] in claims.as_html(ledger.to_dict()) and claim["reason"] in claims.as_text(ledger.to_dict())
+        assert claim["reason"] in ledger_view.as_html(ledger.to_dict()) and claim["reason"] in ledger_view.as_text(ledger.to_dict())
     else:
         assert claim["verdict"] == "reproduced" and claim["reason"] == ""
 
@@ -435,14 +435,14 @@ def test_numbers_have_three_digits_and_a_true_minus(value, text):
 
 def test_what_a_test_requires_in_symbols():
     def words(**test):
-        return claims.describe(test)
+        return ledger_view.describe(test)
 
     assert words(kind="t", direction="greater", margin=0.0) == "> 0"
     assert words(kind="t", direction="less", margin=-0.5) == "< −0.5"
     assert words(kind="equivalence", direction="within", margin=0.02) == "within ±0.02"
     assert words(kind="exact", direction="within", margin=1e-9) == "largest ≤ 1e−09"
-    assert claims.measured(dict(estimate=1.0, low=None, high=None)) == "1"
-    assert claims.measured(dict(estimate=1.0, low=-0.5, high=2.5)) == "1 [−0.5, 2.5]"
+    assert ledger_view.measured(dict(estimate=1.0, low=None, high=None)) == "1"
+    assert ledger_view.measured(dict(estimate=1.0, low=-0.5, high=2.5)) == "1 [−0.5, 2.5]"
 
 
 class Elements(HTMLParser):
@@ -479,14 +479,14 @@ def shown():
 
 
 def test_html_escapes_what_authors_write():
-    page = Elements(claims.as_html(shown().to_dict()))
+    page = Elements(ledger_view.as_html(shown().to_dict()))
     assert {tag for tag, _ in page.tags} == {"div", "table", "caption", "thead", "tbody", "tr", "th", "td", "span", "strong", "em", "br"}
     for words in ('<script>alert("x")</script> & more', "<b>5</b>", "<u>Table 1</u>", "<s>Too small</s> & slow", "<i>mine", "p < q > 0.5"):
         assert words in page.text
 
 
 def test_html_shows_claims_tests_verdicts_and_places_to_link_to():
-    page = Elements(claims.as_html(shown().to_dict()))
+    page = Elements(ledger_view.as_html(shown().to_dict()))
     assert [attributes["id"] for tag, attributes in page.tags if tag == "span"] == ["claim-gain", "claim-far"]
     spans = [int(attributes["rowspan"]) for _, attributes in page.tags if "rowspan" in attributes]
     assert spans == [2, 2, 1, 1], "a claim's cell spans its tests"
@@ -495,7 +495,7 @@ def test_html_shows_claims_tests_verdicts_and_places_to_link_to():
 
 
 def test_text_form():
-    lines = claims.as_text(shown().to_dict()).split("\n")
+    lines = ledger_view.as_text(shown().to_dict()).split("\n")
     assert lines[0].startswith("tiny: quick profile, seeds 0 to 4, ") and lines[0].endswith("NEGATIVE CONTROL (mechanism cut)")
     assert lines[1] == "± mixed          gain (central)"
     assert lines[2].startswith("    holds      ") and lines[2].endswith("p < q: 1.01 [0.918, 1.1], claimed > 0.5, n = 5")
@@ -509,4 +509,4 @@ def test_a_notebook_gets_text_html_and_json():
     bundle = ledger._repr_mimebundle_()
     assert set(bundle) == {"text/plain", "text/html", claims.MIME}
     assert bundle[claims.MIME] == ledger.to_dict() == json.loads(claims.dumps(bundle[claims.MIME]))
-    assert bundle["text/html"] == claims.as_html(ledger.to_dict()) and bundle["text/plain"] == claims.as_text(ledger.to_dict())
+    assert bundle["text/html"] == ledger_view.as_html(ledger.to_dict()) and bundle["text/plain"] == ledger_view.as_text(ledger.to_dict())
