@@ -104,7 +104,7 @@ def knn(train, train_labels, test, test_labels, k: int = 5) -> float:
     train, test = (np.asarray(part, dtype=np.float64).reshape(len(part), -1) for part in (train, test))
     labels = np.asarray(train_labels)
     if not 1 <= k <= len(train):
-        raise InputError(f"k is {k}, but there are {len(train)} examples to look among: use 1 to {len(train)}.")
+        raise InputError(f"The number of neighbours is {k}, but there are {len(train)} examples to look among: use 1 to {len(train)}.")
     train, test = (part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (train, test))
     nearest = np.argsort(-(test @ train.T), axis=1, kind="stable")[:, :k]
     votes = np.zeros((len(test), labels.max() + 1))

@@ -24,7 +24,7 @@ def run_of(n=5, **changes):
 
 def ledger_of(n=5, **changes):
     ledger = Ledger(run_of(n, **changes))
-    ledger.claim("gain", "A beats B.", central=True)
+    ledger.gain = ledger.claim("gain", "A beats B.", central=True)
     return ledger
 
 
@@ -192,20 +192,20 @@ def test_each_of_the_six_verdicts_comes_out_of_a_ledger():
         "none": ("not reproduced", [DOWN, BOTH]), "open": ("undecided", [BOTH]), "far": ("out of reach", []),
     }
     for name, (_, values) in plan.items():
-        ledger.claim(name, "A statement.")
+        claim = ledger.claim(name, "A statement.")
         for place, value in enumerate(values):
-            ledger.greater(name, f"test-{place}", "a gain", value)
-    ledger.out_of_reach("far", "It needs a larger model.")
+            claim.greater(f"test-{place}", "a gain", value)
+    claim.out_of_reach("It needs a larger model.")
     assert ledger.verdicts() == {name: expected for name, (expected, _) in plan.items()}
     assert set(ledger.verdicts().values()) == set(claims.VERDICTS)
 
 
 def test_each_way_to_file_a_test_is_the_test_it_says():
     ledger = ledger_of()
-    ledger.greater("gain", "up", "a gain", UP, margin=0.5)
-    ledger.less("gain", "down", "a loss", DOWN, margin=0.5, deterministic=False)
-    ledger.equivalent("gain", "same", "a difference", UP, margin=2)
-    ledger.exact("gain", "equal", "an error", [0, 0, 0, 0, 0], tolerance=0)
+    ledger.gain.greater("up", "a gain", UP, margin=0.5)
+    ledger.gain.less("down", "a loss", DOWN, margin=0.5, deterministic=False)
+    ledger.gain.equivalent("same", "a difference", UP, margin=2)
+    ledger.gain.exact("equal", "an error", [0, 0, 0, 0, 0], tolerance=0)
     tests = ledger.to_dict()["claims"][0]["tests"]
     assert [(test["kind"], test["direction"], test["margin"], test["deterministic"], test["outcome"], test["n"]) for test in tests] == [
         ("t", "greater", 0.5, True, "holds", 5), ("t", "less", 0.5, False, "holds", 5),
@@ -219,7 +219,7 @@ def test_each_way_to_file_a_test_is_the_test_it_says():
 @pytest.mark.parametrize("kind", [np.array, torch.tensor, tuple])
 def test_values_may_be_arrays_tensors_or_tuples(kind):
     ledger = ledger_of()
-    ledger.greater("gain", "up", "a gain", kind(UP))
+    ledger.gain.greater("up", "a gain", kind(UP))
     assert ledger.to_dict()["claims"][0]["tests"][0]["values"] == pytest.approx(UP)
 
 
@@ -237,53 +237,120 @@ def test_nan_and_infinity_are_refused(way, broken):
 @pytest.mark.parametrize("margin", [float("nan"), float("inf")])
 def test_a_margin_that_is_no_finite_number_is_refused(margin):
     with refused("must be a finite number"):
-        ledger_of().greater("gain", "up", "a gain", UP, margin=margin)
+        ledger_of().gain.greater("up", "a gain", UP, margin=margin)
     with refused("must be a finite number"):
-        ledger_of().exact("gain", "up", "an error", UP, tolerance=margin)
+        ledger_of().gain.exact("up", "an error", UP, tolerance=margin)
 
 
 @pytest.mark.parametrize("margin", [0, -0.1, float("nan")])
 def test_equivalence_without_a_positive_margin_is_refused(margin):
     with refused("needs a margin above 0"):
-        ledger_of().equivalent("gain", "same", "a difference", UP, margin=margin)
+        ledger_of().gain.equivalent("same", "a difference", UP, margin=margin)
 
 
 def test_one_seed_is_too_few_for_an_interval():
     ledger = ledger_of(1)
     with refused("too few seeds"):
-        ledger.greater("gain", "up", "a gain", [1.0])
-    ledger.exact("gain", "equal", "an error", [0.0], tolerance=0)
+        ledger.gain.greater("up", "a gain", [1.0])
+    ledger.gain.exact("equal", "an error", [0.0], tolerance=0)
     assert ledger.verdicts() == {"gain": "reproduced"}
 
 
 @pytest.mark.parametrize("values", [[1.0] * 4, [1.0] * 6, 1.0, [UP, UP, UP, UP, UP], []])
 def test_other_than_one_value_per_seed_is_refused(values):
     with refused("needs one value per seed, 5 in all"):
-        ledger_of().greater("gain", "up", "a gain", values)
+        ledger_of().gain.greater("up", "a gain", values)
 
 
 @pytest.mark.parametrize("values", [[[1], [1, 2], 3, 4, 5], ["a", 1, 2, 3, 4], None, [None] * 5])
 def test_values_that_are_no_numbers_are_refused(values):
     """None alone becomes NaN, of no shape; all of them are refused before anything is filed."""
     with pytest.raises(InputError) as caught:
-        ledger_of().greater("gain", "up", "a gain", values)
+        ledger_of().gain.greater("up", "a gain", values)
     assert str(caught.value).count(".") == 1 and str(caught.value).endswith(".")
 
 
-@pytest.mark.parametrize("values", [[0.0] * 5, [0.1] * 5, [1e-170, 2e-170, 3e-170, 1e-170, 2e-170], [0.1 + 0.2, 0.3, 0.3, 0.3, 0.3]])
+@pytest.mark.parametrize("values", [[0.1] * 5, [1e-170, 2e-170, 3e-170, 1e-170, 2e-170], [0.1 + 0.2, 0.3, 0.3, 0.3, 0.3]])
 def test_zero_spread_is_refused_where_an_interval_is_asked_for(values):
     """Rounding is no spread, nor is what vanishes when squared."""
     for way, limit in (("greater", {}), ("less", {}), ("equivalent", dict(margin=1.0))):
         with refused("same value for every seed"):
-            getattr(ledger_of(), way)("gain", "up", "a gain", values, **limit)
+            getattr(ledger_of().gain, way)("up", "a gain", values, **limit)
     ledger = ledger_of()
-    ledger.exact("gain", "equal", "an error", values, tolerance=1.0)
+    ledger.gain.exact("equal", "an error", values, tolerance=1.0)
     assert ledger.verdicts() == {"gain": "reproduced"}
+
+
+def test_differences_that_are_all_zero_are_evidence_of_no_effect():
+    ledger = ledger_of()
+    zeros = [0.0] * 5
+    same = ledger.gain.equivalent("same", "a difference", zeros, margin=0.1)
+    open_ = ledger.gain.greater("up", "a gain", zeros)
+    short = ledger.gain.greater("far", "a gain", zeros, margin=0.1)
+    assert [test.outcome for test in (same, open_, short)] == ["holds", "undecided", "fails"]
+    assert [test.p for test in (same, open_, short)] == [0.0, 0.5, 1.0]
+
+
+def test_a_filed_test_gives_its_words_and_numbers():
+    ledger = ledger_of()
+    test = ledger.gain.greater("up", "a gain", UP, margin=0.5)
+    assert test.word() == "beats" and test.say() == "+1.010 [+0.918, +1.102]"
+    assert test.say(2, sign=False) == "1.01 [0.92, 1.10]"
+    assert ledger.gain.less("down", "a gain", UP).word(fails="is no smaller than") == "is no smaller than"
+    assert ledger.gain.greater("both", "a gain", BOTH).word() == "cannot be told apart from"
+    assert ledger.gain.exact("equal", "an error", 1e-9, tolerance=0).say() == "1e−9".replace("1e−9", number(1e-9))
+
+
+def test_sentences_have_true_minus_signs_and_no_minus_before_zero():
+    assert claims.say([-0.2, -0.1, -0.3]) == "−0.20 [−0.45, 0.05]"
+    assert claims.say([-1e-9, 1e-9, -2e-9]) == "0.00 [0.00, 0.00]"
+    assert claims.say(UP, digits=1, sign=True) == "+1.0 [+0.9, +1.1]"
+    assert (claims.word(UP), claims.word(DOWN), claims.word(BOTH)) == ("beats", "loses to", "cannot be told apart from")
+    assert claims.word(UP, 2.0) == "loses to" and claims.word(UP, holds="is above") == "is above"
+
+
+def test_toy_tests_do_not_count_on_own_data():
+    for dataset, verdict_, counted in (("", "mixed", True), ("folder/mine.npz", "reproduced", False)):
+        ledger = ledger_of(dataset=dataset)
+        ledger.gain.greater("up", "a gain", UP)
+        toy = ledger.gain.greater("toy", "a gain on moons", DOWN, toy=True)
+        assert ledger.verdicts() == {"gain": verdict_} and toy.counted is counted
+    only = ledger_of(dataset="mine.csv")
+    only.gain.greater("toy", "a gain on moons", UP, toy=True)
+    (claim,) = only.to_dict()["claims"]
+    assert (claim["verdict"], claim["reason"]) == ("out of reach", claims.UNSEEN)
+    assert "not counted" in ledger_view.as_text(only.to_dict())
+
+
+def test_a_control_run_may_leave_claims_out():
+    (claim,) = ledger_of(control=True).to_dict()["claims"]
+    assert (claim["verdict"], claim["reason"]) == ("out of reach", claims.LEFT_OUT)
+    assert decide(claim) == (claim["verdict"], claim["reason"])
+
+
+def test_what_stands_beside_is_named_in_full():
+    ledger = ledger_of()
+    claim = ledger.claim("same", "No difference.", rival="chance", rival_test="gain/up")
+    assert claim.equivalent("a", "x", UP, margin=2, beside="gain/up", wide="why").beside == "gain/up"
+    assert claim.equivalent("b", "x", DOWN, margin=2, beside="a").beside == "same/a"
+    assert ledger.claim("own", "Its own.", rival="r", rival_test="t").id == "own"
+    assert ledger._claims["own"]["rival_test"] == "own/t" and ledger._claims["same"]["rival_test"] == "gain/up"
+
+
+def test_the_table_of_claims_names_the_papers_figures_once():
+    ledger = Ledger(run_of())
+    ledger.claim("a", "A beats <b>.", name="A wins", where="Table 1")
+    page = Elements(ledger.table._repr_html_())
+    assert "not at hand" in page.text and page.text.count("not at hand") == 1 and "A beats <b>. (Table 1)" in page.text
+    ledger.claim("c", "C too.", paper="+3", where="Table 2", central=True)
+    page = Elements(ledger.table._repr_html_())
+    assert "+3; Table 2" in page.text and "In the paper" in page.text and "not at hand" not in page.text
+    assert repr(ledger.table).startswith("A wins: A beats <b>.")
 
 
 def test_a_small_spread_is_spread():
     ledger = ledger_of()
-    ledger.greater("gain", "up", "a gain", [1.0, 1.0, 1.0, 1.0, 1.0 + 1e-9])
+    ledger.gain.greater("up", "a gain", [1.0, 1.0, 1.0, 1.0, 1.0 + 1e-9])
     assert ledger.verdicts() == {"gain": "reproduced"}
 
 
@@ -291,11 +358,11 @@ def test_duplicate_ids_are_refused():
     ledger = ledger_of()
     with refused("'gain' is declared twice"):
         ledger.claim("gain", "Again.")
-    ledger.greater("gain", "up", "a gain", UP)
+    ledger.gain.greater("up", "a gain", UP)
     with refused("two tests called 'up'"):
-        ledger.exact("gain", "up", "an error", UP, tolerance=1)
-    ledger.claim("other", "Another claim may use the test's id again.")
-    ledger.greater("other", "up", "a gain", UP)
+        ledger.gain.exact("up", "an error", UP, tolerance=1)
+    other = ledger.claim("other", "Another claim may use the test's id again.")
+    other.greater("up", "a gain", UP)
     assert len(ledger.verdicts()) == 2
 
 
@@ -310,11 +377,11 @@ def test_what_says_nothing_is_refused():
     with refused("says nothing"):
         ledger.claim("other", " ")
     with refused("lacks an id"):
-        ledger.greater("gain", "", "a gain", UP)
+        ledger.gain.greater("", "a gain", UP)
     with refused("lacks a description"):
-        ledger.greater("gain", "up", "  ", UP)
+        ledger.gain.greater("up", "  ", UP)
     with refused("say why"):
-        ledger.out_of_reach("gain", " ")
+        ledger.gain.out_of_reach(" ")
 
 
 def test_a_claim_without_test_is_refused():
@@ -331,28 +398,21 @@ def test_a_ledger_without_claim_is_refused():
 
 def test_out_of_reach_and_tests_exclude_each_other():
     ledger = ledger_of()
-    ledger.greater("gain", "up", "a gain", UP)
+    ledger.gain.greater("up", "a gain", UP)
     with refused("has tests, so it cannot be out of reach"):
-        ledger.out_of_reach("gain", "Too small.")
-    ledger.claim("far", "It scales.")
-    ledger.out_of_reach("far", "Too small.")
+        ledger.gain.out_of_reach("Too small.")
+    far = ledger.claim("far", "It scales.")
+    far.out_of_reach("Too small.")
     with refused("is out of reach, so it takes no tests"):
-        ledger.greater("far", "up", "a gain", UP)
+        far.greater("up", "a gain", UP)
     assert ledger.verdicts() == {"gain": "reproduced", "far": "out of reach"}
-
-
-def test_an_undeclared_claim_is_refused():
-    with refused("no claim 'loss'"):
-        ledger_of().greater("loss", "up", "a gain", UP)
-    with refused("no claim 'loss'"):
-        ledger_of().out_of_reach("loss", "Too small.")
 
 
 @pytest.mark.parametrize("n", [2, 4, 5])
 def test_fewer_than_five_seeds_give_no_verdict(n):
     ledger = ledger_of(n)
-    ledger.greater("gain", "up", "a gain", UP[:n])
-    ledger.exact("gain", "equal", "an error", [0.0] * n, tolerance=0)
+    ledger.gain.greater("up", "a gain", UP[:n])
+    ledger.gain.exact("equal", "an error", [0.0] * n, tolerance=0)
     claim = ledger.to_dict()["claims"][0]
     assert claim["tests"][0]["low"] is not None, "the figures are shown all the same"
     if n < claims.SEEDS_FOR_A_VERDICT:
@@ -364,7 +424,7 @@ def test_fewer_than_five_seeds_give_no_verdict(n):
 
 def test_a_verdict_follows_from_the_values_not_from_what_is_written_beside_them():
     ledger = ledger_of()
-    ledger.greater("gain", "up", "a gain", DOWN)
+    ledger.gain.greater("up", "a gain", DOWN)
     claim = json.loads(claims.dumps(ledger.to_dict()))["claims"][0]
     claim["tests"][0] |= dict(outcome="holds", estimate=9.0, low=8.0, high=10.0, p=0.0)
     claim["verdict"] = "reproduced"
@@ -374,7 +434,7 @@ def test_a_verdict_follows_from_the_values_not_from_what_is_written_beside_them(
 def test_the_same_run_gives_the_same_bytes():
     def text():
         ledger = ledger_of(6, dataset="digits")
-        ledger.greater("gain", "up", "a gain", np.random.default_rng(0).standard_normal(6))
+        ledger.gain.greater("up", "a gain", np.random.default_rng(0).standard_normal(6))
         return claims.dumps(ledger.to_dict())
 
     assert text() == text() and text().endswith("}\n")
@@ -470,18 +530,18 @@ class Elements(HTMLParser):
 def shown():
     ledger = Ledger(run_of(dataset="some/folder/<i>mine.npz", control=True))
     bad = '<script>alert("x")</script> & more'
-    ledger.claim("gain", bad, paper="<b>5</b>", where="<u>Table 1</u>", central=True)
-    ledger.greater("gain", "up", f"{bad} p < q", UP, margin=0.5)
-    ledger.less("gain", "down", "loss", UP, margin=0.5)
-    ledger.claim("far", "It scales.")
-    ledger.out_of_reach("far", "<s>Too small</s> & slow")
+    gain = ledger.claim("gain", bad, paper="<b>5</b>", where="<u>Table 1</u>", central=True)
+    gain.greater("up", f"{bad} p < q", UP, margin=0.5, late="<i>why</i>")
+    gain.less("down", "loss", UP, margin=0.5)
+    far = ledger.claim("far", "It scales.", name="<u>far</u> & wide")
+    far.out_of_reach("<s>Too small</s> & slow")
     return ledger
 
 
 def test_html_escapes_what_authors_write():
     page = Elements(ledger_view.as_html(shown().to_dict()))
-    assert {tag for tag, _ in page.tags} == {"div", "table", "caption", "thead", "tbody", "tr", "th", "td", "span", "strong", "em", "br"}
-    for words in ('<script>alert("x")</script> & more', "<b>5</b>", "<u>Table 1</u>", "<s>Too small</s> & slow", "<i>mine", "p < q > 0.5"):
+    assert {tag for tag, _ in page.tags} == {"div", "table", "caption", "thead", "tbody", "tr", "th", "td", "span", "strong", "em", "br", "p", "small"}
+    for words in ('<script>alert("x")</script> & more', "<u>far</u> & wide", "<s>Too small</s> & slow", "<i>mine", "p < q", "<i>why</i>"):
         assert words in page.text
 
 
@@ -489,8 +549,8 @@ def test_html_shows_claims_tests_verdicts_and_places_to_link_to():
     page = Elements(ledger_view.as_html(shown().to_dict()))
     assert [attributes["id"] for tag, attributes in page.tags if tag == "span"] == ["claim-gain", "claim-far"]
     spans = [int(attributes["rowspan"]) for _, attributes in page.tags if "rowspan" in attributes]
-    assert spans == [2, 2, 1, 1], "a claim's cell spans its tests"
-    for words in ("± mixed", "– out of reach", "holds", "fails", "n = 5", "(central)", "NEGATIVE CONTROL", "1.01 [0.918, 1.1]"):
+    assert spans == [2, 2], "a claim's cell spans its tests"
+    for words in ("± mixed", "– out of reach", "holds", "fails", "n = 5", "(central)", "NEGATIVE CONTROL", "1.01 [0.918, 1.1]", "above 0.5", "below 0.5"):
         assert words in page.text
 
 
@@ -498,7 +558,7 @@ def test_text_form():
     lines = ledger_view.as_text(shown().to_dict()).split("\n")
     assert lines[0].startswith("tiny: quick profile, seeds 0 to 4, ") and lines[0].endswith("NEGATIVE CONTROL (mechanism cut)")
     assert lines[1] == "± mixed          gain (central)"
-    assert lines[2].startswith("    holds      ") and lines[2].endswith("p < q: 1.01 [0.918, 1.1], claimed > 0.5, n = 5")
+    assert lines[2].startswith("    holds      ") and lines[2].endswith("p < q: 1.01 [0.918, 1.1], claimed > 0.5, n = 5 (set after a look: <i>why</i>)")
     assert lines[3].startswith("    fails      loss: ")
     assert lines[4] == "– out of reach   far: <s>Too small</s> & slow"
     assert len(lines) == 5

@@ -1,11 +1,12 @@
-"""Clustering accuracy against the definition by brute force."""
+"""Clustering accuracy against the definition by brute force, probes and similarities against libraries and definitions."""
 
 import itertools
 
 import numpy as np
 import pytest
 
-from unlabeled.evaluation import clustering_accuracy, match_clusters
+from sentences import refused
+from unlabeled.evaluation import cka, clustering_accuracy, knn, match_clusters, ridge_predict, ridge_probe
 
 
 def brute_force(clusters, classes):
@@ -68,3 +69,84 @@ def test_what_cannot_be_matched_is_refused(clusters, classes, words):
         match_clusters(np.array(clusters), np.array(classes))
     with pytest.raises(ValueError, match=words):
         clustering_accuracy(np.array(clusters), np.array(classes))
+
+
+# Probes
+
+
+def blobs(n, d, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    return rng.standard_normal((3, d))[labels] + rng.standard_normal((n, d)), labels
+
+
+@pytest.mark.parametrize("n, d", [(60, 10), (30, 100)])
+def test_the_probe_is_ridge_regression_with_the_best_leave_one_out_error(n, d):
+    from sklearn.linear_model import Ridge
+
+    features, labels = blobs(n, d)
+    new, _ = blobs(50, d, seed=1)
+    features[:, 0] = new[:, 0] = 4.0  # a constant feature harms nothing
+    mean, spread = features.mean(0), np.where(features.std(0) > 0, features.std(0), 1)
+    train, test = (features - mean) / spread, (new - mean) / spread
+    targets = np.eye(3)[labels]
+    gram = np.linalg.eigvalsh(train.T @ train if d <= n else train @ train.T)
+    kept = gram if d <= n else gram[gram > 1e-9 * gram[-1]]
+
+    def left_out(penalty):
+        errors = []
+        for one in range(n):
+            rest = np.arange(n) != one
+            # The features' mean and the offset stay those of all examples, as in the closed form's leverage.
+            model = Ridge(penalty).fit(train[rest], targets[rest])
+            errors.append(targets[one] - model.predict(train[one : one + 1])[0])
+        return np.mean(np.square(errors))
+
+    penalties = 10.0 ** np.arange(-2, 3)
+    best = min(penalties, key=lambda penalty: left_out(penalty * kept.mean()))
+    expected = Ridge(best * kept.mean()).fit(train, targets).predict(test).argmax(1)
+    assert (ridge_predict(features, labels, new, penalties) == expected).all()
+
+
+def test_the_probe_of_noise_is_chance_and_of_labels_is_perfect():
+    rng = np.random.default_rng(0)
+    labels = np.arange(600) % 3
+    noise = rng.standard_normal((600, 5))
+    assert abs(ridge_probe(noise[:300], labels[:300], noise[300:], labels[300:]) - 1 / 3) < 0.1
+    clean = np.eye(3)[labels]
+    assert ridge_probe(clean[:300], labels[:300], clean[300:], labels[300:]) == 1
+    with refused("two examples or more"):
+        ridge_probe(clean[:1], labels[:1], clean, labels)
+
+
+@pytest.mark.parametrize("k", [1, 3, 7])
+def test_neighbours_vote_as_in_scikit_learn(k):
+    from sklearn.neighbors import KNeighborsClassifier
+
+    features, labels = blobs(90, 6)
+    new, truth = blobs(120, 6, seed=1)
+    model = KNeighborsClassifier(k, metric="cosine").fit(features, labels)
+    _, order = model.kneighbors(new)
+    votes = np.stack([np.bincount(labels[row], minlength=3) for row in order])
+    clear = np.sort(votes, 1)[:, -1] > np.sort(votes, 1)[:, -2]
+    assert clear.sum() > 60
+    assert knn(features, labels, new[clear], truth[clear], k) == pytest.approx(model.score(new[clear], truth[clear]))
+    with refused("use 1 to 90"):
+        knn(features, labels, new, truth, 91)
+
+
+def test_a_tie_goes_to_the_nearer():
+    train = np.array([[1, 0.0], [1, 0.5], [0, 1.0]])
+    assert knn(train, [1, 0, 0], np.array([[1, 0.1]]), [1], k=2) == 1
+
+
+def test_cka_is_the_centred_alignment_of_gram_matrices():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((20, 4)), rng.standard_normal((20, 7))
+    centre = np.eye(20) - 1 / 20
+    k, l = centre @ a @ a.T @ centre, centre @ b @ b.T @ centre
+    assert cka(a, b) == pytest.approx(np.sum(k * l) / np.sqrt(np.sum(k * k) * np.sum(l * l)))
+    turn = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    assert cka(a, 3 * a @ turn + 1) == pytest.approx(1) and cka(a, np.ones((20, 2))) == 0
+    with refused("the same examples"):
+        cka(a, b[:5])

@@ -222,3 +222,33 @@ def test_the_style_sets_what_the_book_relies_on():
     assert plt.rcParams["svg.hashsalt"] == "unlabeled" and plt.rcParams["image.cmap"] == figures.SEQUENTIAL
     cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     assert [matplotlib.colors.to_hex(colour).upper() for colour in cycle] == list(PALETTE)
+
+
+def test_white_space_of_words_is_folded():
+    plate = show(plt.figure(), alt="""A picture with words
+        that go over   two lines of the source.""", caption="""Look
+        here.""")
+    assert plate.alt == "A picture with words that go over two lines of the source." and plate.caption == "Look here."
+
+
+def test_curves_draw_a_band_for_each_method():
+    figure, axis = plt.subplots()
+    values = {"a": np.random.default_rng(0).standard_normal((5, 3)), "b": np.ones((5, 3))}
+    figures.curves(axis, [1, 10, 100], values, figures.colors("a", "b"), log=True)
+    lines = axis.get_lines()
+    assert [line.get_label() for line in lines] == ["a", "b"] and [line.get_color() for line in lines] == list(figures.PALETTE[:2])
+    np.testing.assert_allclose(lines[0].get_ydata(), values["a"].mean(0))
+    assert axis.get_xscale() == "log" and [text.get_text() for text in axis.get_xticklabels()] == ["1", "10", "100"]
+    figures.legend_below(axis, columns=2)
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["a", "b"]
+    plt.close(figure)
+
+
+def test_a_gallery_shows_each_picture_once_and_no_axes():
+    grey, coloured = np.eye(4), np.zeros((4, 4, 3))
+    figure = figures.gallery([grey, coloured, grey], ["one", "two"], columns=2, rows=["first", "second"], vmin=0)
+    axes = figure.axes
+    assert len(axes) == 4 and [len(axis.get_images()) for axis in axes] == [1, 1, 1, 0]
+    assert axes[0].get_title() == "one" and axes[2].get_title() == "" and axes[2].get_ylabel() == "second"
+    assert axes[0].get_images()[0].get_cmap().name == "gray_r" and all(not len(axis.get_xticks()) for axis in axes)
+    plt.close(figure)

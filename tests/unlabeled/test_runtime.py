@@ -165,3 +165,27 @@ def test_quick_runs_on_one_thread_whatever_is_loaded_later():
     counts, deterministic = done.stdout.splitlines()
     assert set(counts.split()) == {"1"} and len(counts.split()) > 1
     assert deterministic == "True"
+
+
+def test_each_seed_is_seeded_run_and_stacked():
+    run = start("tiny", **GOOD | dict(first_seed=7))
+
+    def one_seed(rng, scale, shift=0.0):
+        draws = scale * rng.standard_normal(3) + shift
+        return {"mean": draws.mean(), "draws": draws, "inner": {"torch": torch.rand(2), "name": f"n{len(draws)}"}, "ragged": np.zeros(int(rng.integers(1, 9)))}
+
+    results = run.each(one_seed, 2.0, shift=1.0)
+    assert results["mean"].shape == (5,) and results["draws"].shape == (5, 3) and results["inner"]["torch"].shape == (5, 2)
+    assert isinstance(results["ragged"], list) and list(results["inner"]["name"]) == ["n3"] * 5
+    rng = seed_all(9)
+    assert (results["draws"][2] == 2.0 * rng.standard_normal(3) + 1.0).all()
+    alone = start("tiny", **GOOD | dict(first_seed=9, seeds=2)).each(one_seed, 2.0, shift=1.0)
+    assert (alone["draws"] == results["draws"][2:4]).all() and (alone["inner"]["torch"] == results["inner"]["torch"][2:4]).all(), "a seed's draws depend on that seed alone"
+    assert [rng.random() for rng in run.rngs()] == [np.random.default_rng(seed).random() for seed in run.seeds]
+
+
+def test_a_run_knows_whose_data_it_is_on(tmp_path):
+    path = tmp_path / "mine.npz"
+    path.touch()
+    assert start("tiny", **GOOD | dict(dataset=str(path)), takes=["npz"]).own
+    assert not start("tiny", **GOOD | dict(dataset="digits"), takes=["digits"]).own and not start("tiny", **GOOD).own
