@@ -1,7 +1,11 @@
 # Two commands do everything: `make book` and `make test`. `make help` lists the rest.
 PYTHON ?= python3
-PY := $(if $(VIRTUAL_ENV),$(VIRTUAL_ENV)/bin/python,.venv/bin/python)
-PRESS := PYTHONPATH=src $(PY) -m press
+# The shell fills in what the user gives (paths, names), so that spaces, quotes, braces and $ in it stay as they are.
+PY := "$${VIRTUAL_ENV:-.venv}/bin/python"
+PRESS := $(PY) -m press
+# What the user has set for other Pythons does not steer the book's.
+unexport $(filter PYTHON%,$(.VARIABLES))
+export PYTHONPATH := src
 .DEFAULT_GOAL := help
 .PHONY: book test chapter pair passes check-pairs check new-chapter course grade serve list clean help setup
 
@@ -9,16 +13,16 @@ book: setup ## install, run the chapters and build the site: build/site/index.ht
 	@$(PRESS) pair && $(PRESS) check && $(PRESS) flow site
 
 test: setup ## pass all tests (builds the book first)
-	@$(PRESS) pair --check && $(PRESS) check && $(PRESS) flow site && $(PRESS) passes --chapters "$(PASSES)" && $(PY) -m pytest
+	@$(PRESS) pair --check && $(PRESS) check && $(PRESS) flow site && $(PRESS) passes --chapters "$$PASSES" && $(PY) -m pytest
 
 chapter: setup ## run one chapter: NAME=… [PROFILE=full] [SEEDS=10] [FIRST_SEED=1000] [DATASET=my.npz] [CONTROL=1]
-	@$(PRESS) chapter --name "$(NAME)" --profile "$(PROFILE)" --seeds "$(SEEDS)" --first-seed "$(FIRST_SEED)" --dataset "$(DATASET)" --control "$(CONTROL)"
+	@$(PRESS) chapter --name "$$NAME" --profile "$$PROFILE" --seeds "$$SEEDS" --first-seed "$$FIRST_SEED" --dataset "$$DATASET" --control "$$CONTROL"
 
 pair: setup ## write notebooks/ from the texts in book/
 	@$(PRESS) pair
 
 passes: setup ## rerun chapters on other seeds and for identical outputs: [PASSES=all|touched] [FIRST_SEED=1000]
-	@$(PRESS) flow site && $(PRESS) passes --chapters "$(PASSES)" --first-seed "$(FIRST_SEED)"
+	@$(PRESS) flow site && $(PRESS) passes --chapters "$$PASSES" --first-seed "$$FIRST_SEED"
 
 check-pairs: setup ## name notebooks that are not in step with their text
 	@$(PRESS) pair --check
@@ -27,25 +31,25 @@ check: setup ## name what breaks the chapters' contract
 	@$(PRESS) check
 
 new-chapter: setup ## make the skeleton of a chapter: NAME=… PART=… [PAPER=key in book/references.bib]
-	@$(PRESS) new-chapter --name "$(NAME)" --part "$(PART)" --paper "$(PAPER)"
+	@$(PRESS) new-chapter --name "$$NAME" --part "$$PART" --paper "$$PAPER"
 
 course: setup ## build the assignments, for students and instructor: [NAME=…] [SECRETS=how many others to try]
-	@$(PRESS) course --name "$(NAME)" --secrets "$(SECRETS)"
+	@$(PRESS) course --name "$$NAME" --secrets "$$SECRETS"
 
 grade: setup ## grade what a class has handed in: SUBMISSIONS=folder or zip [ASSIGNMENT=…]
-	@$(PRESS) grade --submissions "$(SUBMISSIONS)" --assignment "$(ASSIGNMENT)"
+	@$(PRESS) grade --submissions "$$SUBMISSIONS" --assignment "$$ASSIGNMENT"
 
 serve: setup ## show the built site in a browser: [PORT=8000]
-	@$(PRESS) serve --port "$(PORT)"
+	@$(PRESS) serve --port "$$PORT"
 
 list: setup ## print the names of the chapters
 	@$(PRESS) names
 
-clean: ## remove all that was made, the virtual environment aside
-	@rm -rf build .snakemake
+clean: ## remove all that was made, but for the virtual environment and build/course, where grades are
+	@rm -rf .snakemake && if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name course -exec rm -rf {} +; fi
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
 
 setup: ## install only
-	@$(PYTHON) src/press/environment.py
+	@"$(PYTHON)" src/press/environment.py

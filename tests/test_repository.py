@@ -73,7 +73,7 @@ def test_old_python_is_told_in_one_sentence(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.strip() == "Python 3.8 is too old for this book: install Python 3.11 or newer and run make with PYTHON=python3.11."
+    assert done.stderr.strip() == "Python 3.8 is too old for this book: install one of Python 3.11 to 3.13 and run make with PYTHON=python3.11."
 
 
 def test_no_network_during_set_up_is_told_in_one_sentence_and_leaves_nothing_half_made(tmp_path):
