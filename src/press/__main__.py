@@ -142,13 +142,15 @@ def _switch(text):
 
 def pairs(arguments) -> None:
     """Write stale notebooks, or with --check only name them."""
+    if own := pair.strangers():
+        print(f"left alone, since no text belongs to it: {', '.join(str(path.relative_to(ROOT)) for path in own)}")
     if arguments.check:
         if stale := pair.stale():
             names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
             raise PressError(f"Not in step with the text: {names}; run make pair and commit the result.")
         return
     for path in pair.write():
-        print(f"paired {path.relative_to(ROOT)}")
+        print(f"{'paired' if path.is_file() else 'removed, since its text has gone:'} {path.relative_to(ROOT)}")
 
 
 def check(arguments) -> None:

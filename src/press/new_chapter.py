@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -49,6 +50,10 @@ def create(name: str, part: str, paper: str = "", root: Path = source.ROOT) -> l
     if any(name == chapter.name for chapter in source.chapters(root)):
         raise PressError(f"There is a chapter {name!r} already: choose another NAME.")
     chapter = source.Chapter(root, part, name)
+    test = root / "tests/chapters" / f"test_{name.replace('-', '_')}.py"
+    for path in (chapter.text, chapter.notebook, test):
+        if os.path.lexists(path):
+            raise PressError(f"{path.relative_to(root)} is there already: choose another NAME, or move that file.")
     bibliography = root / "book/references.bib"
     entries = bibliography.read_text(encoding="utf-8")
     key = paper or f"todo-{name}"
@@ -60,7 +65,6 @@ def create(name: str, part: str, paper: str = "", root: Path = source.ROOT) -> l
     text = TEMPLATE.read_text(encoding="utf-8")
     for mark, value in {"@NAME@": name, "@PAPER@": key, "@YEAR@": found[1] if found else "2000"}.items():
         text = text.replace(mark, value)
-    test = root / "tests/chapters" / f"test_{name.replace('-', '_')}.py"
     for path, content in {chapter.text: text, test: TEST.format(name=name)}.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")

@@ -12,7 +12,7 @@ import nbformat
 from pybtex.database import Entry, parse_file
 from pybtex.richtext import Text
 
-from press import source
+from press import aside, source
 from press.errors import PressError
 from press.source import Chapter
 
@@ -75,6 +75,7 @@ def pair(chapter: Chapter) -> str:
         },
     )
     notebook.nbformat_minor = 5
+    aside.seal(notebook, chapter.document)
     nbformat.validate(notebook)
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
@@ -241,29 +242,51 @@ def _unbrace(text):
 
 
 def stale(root: Path = source.ROOT) -> list[Path]:
-    """Notebooks that are missing, differ from what their text gives, or have no text (any more)."""
+    """Notebooks of the book that are missing, differ from what their text gives, or whose text has gone."""
     there = source.chapters(root)
     wrong = [chapter.notebook for chapter in there if _read(chapter.notebook) != pair(chapter)]
-    orphans = set((root / "notebooks").glob("*/*.ipynb")) - {chapter.notebook for chapter in there}
-    return wrong + sorted(orphans)
+    return wrong + [path for path in _without_text(root) if aside.is_ours(path, _document(path))]
+
+
+def strangers(root: Path = source.ROOT) -> list[Path]:
+    """Notebooks in `notebooks/` that are nobody's pair: somebody's own, which no command touches (copies put aside left out)."""
+    return [path for path in _without_text(root) if ".kept-" not in path.name and not aside.is_ours(path, _document(path))]
+
+
+def _without_text(root):
+    return sorted(set((root / "notebooks").glob("*/*.ipynb")) - {chapter.notebook for chapter in source.chapters(root)})
+
+
+def _document(path):
+    return f"notebooks/{path.parent.name}/{path.stem}"
 
 
 def write(root: Path = source.ROOT) -> list[Path]:
-    """Write every stale notebook and remove those without a text; return the paths that changed."""
+    """Write every stale notebook and remove those of ours whose text has gone; return the paths that changed.
+
+    A notebook that somebody has edited is copied aside first, as NAME.kept-1.ipynb, and a line says so.
+
+    Raises
+    ------
+    PressError : if a notebook cannot be written
+    """
     written = []
     for chapter in source.chapters(root):
         text = pair(chapter)
         if _read(chapter.notebook) != text:
-            chapter.notebook.parent.mkdir(parents=True, exist_ok=True)
-            temporary = chapter.notebook.with_suffix(".tmp")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(chapter.notebook)
+            if kept := aside.put(chapter.notebook, text, chapter.document):
+                name = chapter.notebook.relative_to(root)
+                print(f"{name} held something that its text does not: that is now {kept.relative_to(root)}; edit {chapter.text.relative_to(root)} instead")
             written.append(chapter.notebook)
-    for orphan in set((root / "notebooks").glob("*/*.ipynb")) - {chapter.notebook for chapter in source.chapters(root)}:
-        orphan.unlink()
-        written.append(orphan)
+    for orphan in _without_text(root):
+        if aside.is_ours(orphan, _document(orphan)):
+            orphan.unlink()
+            written.append(orphan)
     return written
 
 
 def _read(path):
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+    except (OSError, ValueError):
+        return None

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import nbformat
 from unlabeled import claims
 
-from press import pages, source
+from press import aside, pages, source
 from press.errors import PressError
 from press.pair import Links, address, authors, cited, own_text, pair, title
 from press.source import Chapter
@@ -68,7 +68,8 @@ def staged(run: pages.Run) -> nbformat.NotebookNode:
     paired = nbformat.reads(pair(chapter), as_version=4)
     if [(cell.id, cell.source) for cell in notebook.cells] != [(cell.id, cell.source) for cell in paired.cells]:
         raise PressError(f"{chapter.executed()} was made from another text than {chapter.text}: run the chapter again.")
-    notebook.metadata.pop("run", None)
+    for key in ("run", aside.MARK):
+        notebook.metadata.pop(key, None)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             if cell.id == "card":

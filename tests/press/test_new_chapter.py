@@ -62,3 +62,14 @@ def test_bad_input_writes_nothing(tiny, name, part, paper, sentence):
     with pytest.raises(PressError, match=sentence):
         new_chapter.create(name, part, paper, root=tiny.root)
     assert {path: path.read_bytes() for path in tiny.root.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("there", ["book/discovery/new-thing.md", "notebooks/discovery/new-thing.ipynb", "tests/chapters/test_new_thing.py"])
+def test_a_file_that_is_there_is_never_overwritten(tiny, there):
+    path = tiny.root / there
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("mine")
+    before = {path: path.read_bytes() for path in tiny.root.rglob("*") if path.is_file() and "src" not in path.parts}
+    with pytest.raises(PressError, match="is there already: choose another NAME, or move that file"):
+        new_chapter.create("new-thing", "discovery", root=tiny.root)
+    assert {path: path.read_bytes() for path in tiny.root.rglob("*") if path.is_file() and "src" not in path.parts} == before
