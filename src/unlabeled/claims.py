@@ -327,7 +327,7 @@ class Ledger:
         Parameters
         ----------
         id : small letters, digits and hyphens; what links point to
-        statement : one sentence, as strong as its tests and no stronger
+        statement : one sentence, as strong as its tests and no stronger; white space is folded
         name : the claim in three to five words
         paper, where : the paper's own figure ("not at hand" if unknown), and its place
         central : whether the negative control must break it
@@ -343,8 +343,8 @@ class Ledger:
             raise InputError(f"The claim {id!r} says nothing: state it in one sentence.")
         rival_test = rival_test if not rival_test or "/" in rival_test else f"{id}/{rival_test}"
         self._claims[id] = dict(
-            id=id, name=name or id.replace("-", " "), central=bool(central), statement=statement, paper=paper,
-            where=where, rival=rival, rival_test=rival_test, verdict=None, reason="", tests=[],
+            id=id, name=name or id.replace("-", " "), central=bool(central), statement=" ".join(statement.split()),
+            paper=paper, where=where, rival=" ".join(rival.split()), rival_test=rival_test, verdict=None, reason="", tests=[],
         )
         return Claim(self.run, self._claims[id])
 

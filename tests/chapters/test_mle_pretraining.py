@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy import integrate, optimize, stats
+from scipy import optimize, stats
 from scipy.optimize import linear_sum_assignment
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.linear_model import LogisticRegression, RidgeCV
@@ -110,22 +110,6 @@ def test_subspace_equals_pca_and_covariance_nears_factor_analysis(world):
     assert np.abs(B_hat @ B_hat.T - loadings.T @ loadings).max() < 0.05
 
 
-def test_ppca_noise_is_scikit_learns_and_whitened_scale_is_right(world):
-    B, beta, _ = world
-    X, _ = m.draw_labeled(rng(9), B, beta, 500, 0.5)
-    X = 3.0 * X + 7.0
-    mean, noise, W = m.fit_ppca(X, 3)
-    pca = PCA(3, svd_solver="full").fit(X)
-    np.testing.assert_allclose(mean, pca.mean_)
-    assert np.isclose(noise, pca.noise_variance_ * 499 / 500)
-    # posterior mean of Tipping and Bishop: (W'W + noise I)^-1 W'(x - mean), compared rotation-free
-    lam, U = np.linalg.eigh(np.cov(X.T, bias=True))
-    L = U[:, -3:] * np.sqrt(lam[-3:] - noise)
-    theirs = (X - mean) @ np.linalg.solve(L.T @ L + noise * np.eye(3), L.T).T
-    ours = (X - mean) @ W
-    np.testing.assert_allclose(ours @ ours.T, theirs @ theirs.T, atol=1e-8)
-
-
 # --- phase two and the opponents ---------------------------------------------------------------------
 
 
@@ -173,6 +157,14 @@ def test_ridge_against_really_leaving_one_out(world):
     np.testing.assert_allclose(m.ridge_loo(X, Y, grid), solve(X, Y, grid[np.argmin(errors)]), atol=1e-10)
 
 
+def test_two_phases_with_the_true_moments_are_the_oracle(world):
+    B, beta, Sigma = world
+    X, y = m.draw_labeled(rng(16), B, beta, 30, 0.5)
+    np.testing.assert_allclose(m.two_phase(Sigma, 3, X, y), m.fit_head(X, y, m.posterior_mean_map(B)), atol=1e-10)
+    nothing = m.two_phase(0.5 * np.eye(12), 3, X, y)
+    assert (nothing == 0).all(), "a cloud with less variance than the noise shows no factor, so the prediction is 0"
+
+
 def test_selector_is_the_best_of_all_single_features(world):
     B, beta, _ = world
     X, y = m.draw_labeled(rng(16), B, beta, 50, 0.5)
@@ -185,7 +177,7 @@ def test_selector_is_the_best_of_all_single_features(world):
     np.testing.assert_allclose(m.selector_head(X, y, W), min(fits, key=lambda pair: pair[0])[1])
 
 
-# --- the two terms and the distance ------------------------------------------------------------------
+# --- the two terms ---------- ------------------------------------------------------------------
 
 
 def test_head_term_is_the_mean_excess_of_least_squares(world):
@@ -208,17 +200,6 @@ def test_pretraining_term_is_the_limit_for_many_points():
         best = W @ np.linalg.solve(W.T @ Sigma @ W, W.T @ B @ beta)
         lost.append(m.excess_risk(best, w_star, Sigma))
     assert abs(np.mean(lost) / m.pretraining_term(B, beta, 50_000) - 1) < 0.06
-
-
-def test_hellinger_against_integration_and_its_limits():
-    a, b = 1.0, 2.7
-    f = lambda x: (np.sqrt(stats.norm.pdf(x, 0, a**0.5)) - np.sqrt(stats.norm.pdf(x, 0, b**0.5))) ** 2 / 2
-    assert np.isclose(m.hellinger(np.array([[a]]), np.array([[b]])), np.sqrt(integrate.quad(f, -40, 40)[0]), atol=1e-7)
-    assert m.hellinger(np.eye(3), np.eye(3)) == 0
-    assert m.hellinger(np.eye(3), 1e9 * np.eye(3)) > 0.999
-    A = m.covariance(rng(20).standard_normal((4, 2)))
-    T = rng(21).standard_normal((4, 4))  # invariance under invertible maps of x
-    assert np.isclose(m.hellinger(A, np.eye(4)), m.hellinger(T @ A @ T.T, T @ T.T))
 
 
 # --- the mixture -------------------------------------------------------------------------------------
@@ -259,7 +240,7 @@ def test_em_never_lowers_the_likelihood_and_stops_where_it_is_stationary():
 @pytest.mark.parametrize("norm", [3.0, 4.0, 6.0])
 def test_mixture_fit_is_never_stuck(norm):
     """At a maximum the likelihood is at least that of the true centres."""
-    for seed in range(2000, 2012):
+    for seed in range(2000, 2006):
         source = rng(seed)
         U, psi = m.mixture_world(source, 30, 8, norm)
         X, _ = m.draw_mixture(source, U, psi, 2000)
@@ -276,14 +257,6 @@ def test_mixture_centres_agree_with_scikit_learn():
     assert apart[linear_sum_assignment(apart)].max() < 0.15  # they also fit weights and variances
     truth = np.linalg.norm(ours[:, None] - U, axis=2)
     assert truth[linear_sum_assignment(truth)].max() < 0.6
-
-
-def test_seeds_are_rows_and_one_per_far_group():
-    U = 50 * np.eye(6)
-    X, _ = m.draw_mixture(rng(32), U, np.full(6, 0.5), 300)
-    chosen = m.seed_centers(rng(33), X, 6)
-    assert all((X == row).all(1).any() for row in chosen)
-    assert sorted(((chosen[:, None] - U) ** 2).sum(2).argmin(1)) == list(range(6))
 
 
 def test_vote_minimizes_the_empirical_risk_when_groups_are_apart():
