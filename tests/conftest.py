@@ -18,13 +18,12 @@ jupytext:
 kernelspec: {name: python3, display_name: Python 3, language: python}
 chapter:
   paper: doe2020tiny
-  year: 2020
   question: Is a shifted mean larger than zero?
   prerequisites: [means]
-  takes: []
-  central: [shift]
   control: the shift is left out
-  methods: [draw]
+  terms: {shift: 'A number that is added to all others.'}
+  symbols:
+  - ['$\\mu$', 'the mean']
 ---
 
 # A tiny chapter
@@ -42,9 +41,16 @@ from IPython.display import Markdown
 from unlabeled.claims import Ledger
 from unlabeled.exercises import check
 from unlabeled.figures import show, use_style
-from unlabeled.runtime import seed_all, start
+from unlabeled.runtime import start
 
 use_style()
+```
+
+```{code-cell} ipython3
+:tags: [figure]
+figure, axis = plt.subplots()
+axis.plot([0, 1], [0, 5])
+show(figure, alt="A line that rises from zero to five: this is a shift.", caption="A shift.")
 ```
 
 ```{code-cell} ipython3
@@ -63,38 +69,76 @@ settings = run.settings(shift=(5.0, 5.0))
 ```
 
 ```{code-cell} ipython3
+:tags: [claims]
+ledger = Ledger(run)
+shift = ledger.claim(
+    "shift", "The mean is above zero.", name="The mean lies above", paper="5", where="Table 1", central=True,
+    rival="noise alone", rival_test="noise",
+)
+far = ledger.claim("far", "It is far above.", name="It is far away")
+side = ledger.claim("side", "Noise is small.", name="Noise stays rather small")
+ledger.table
+```
+
+## The method
+
+```{code-cell} ipython3
 :tags: [method]
 def draw(rng, shift):
-    """One normal number around `shift`."""
-    return shift + rng.standard_normal()
+    """One normal number around `shift`, and the noise in it."""
+    noise = rng.standard_normal()
+    return {"value": shift + noise, "noise": noise}
 ```
 
 ```{code-cell} ipython3
-values = [draw(seed_all(seed), 0.0 if run.control else settings.shift) for seed in run.seeds]
+results = run.each(draw, 0.0 if run.control else settings.shift)
+above = shift.greater("mean", "value", results["value"])
+shift.greater("noise", "value - five times the noise's size", results["value"] - abs(results["noise"]) * 0.5)
+far.out_of_reach("No scale says what far is.")
 ```
 
 ```{code-cell} ipython3
 :tags: [figure]
-figure, ax = plt.subplots()
-ax.plot(values, "o")
+figure, axis = plt.subplots()
+axis.plot(results["value"], "o")
 show(figure, alt="Dots, one for each seed, all of them far above zero.", caption="All dots lie above zero.")
 ```
 
 ```{code-cell} ipython3
 :tags: [prose]
-Markdown(f"The first value is {values[0]:.2f}.")
+Markdown(f"The first value is {results['value'][0]:.2f}.")
 ```
+
++++ {"tags": ["aside"]}
+
+**Aside: how large the noise is.**
+
+It has a size, too.
+
+```{code-cell} ipython3
+:tags: [aside]
+size = abs(results["noise"])
+side.less("size", "size of the noise", size, margin=3.0)
+```
+
++++ {"tags": ["aside"]}
+
+The aside ends here.
+
++++
 
 ## Verdicts
 
 ```{code-cell} ipython3
 :tags: [ledger]
-ledger = Ledger(run)
-ledger.claim("shift", "The mean is above zero.", paper="5", where="Table 1", central=True)
-ledger.greater("shift", "mean", "value", values)
-ledger.claim("far", "It is far above.")
-ledger.out_of_reach("far", "No scale says what far is.")
 ledger
+```
+
+## What to believe now
+
+```{code-cell} ipython3
+:tags: [prose]
+Markdown(f"The mean {above.word('lies above', 'lies below', 'is not clear of')} zero.")
 ```
 
 ## What differs from the paper
@@ -107,6 +151,31 @@ The shift is left out.
 
 ## Exercises
 
+### Exercise 1
+
+```{code-cell} ipython3
+:tags: [exercise]
+def single(x):
+    raise NotImplementedError
+```
+
+```{code-cell} ipython3
+:tags: [check]
+def _check(single):
+    assert single(2) == 2, "look again"
+
+
+check("Exercise 1", single, _check)
+```
+
+```{code-cell} ipython3
+:tags: [solution]
+def single(x):
+    return 1 * x
+```
+
+### Exercise 2
+
 ```{code-cell} ipython3
 :tags: [exercise]
 def double(x):
@@ -116,16 +185,62 @@ def double(x):
 ```{code-cell} ipython3
 :tags: [check]
 def _check(double):
-    assert double(2) == 4, "twice two is four"
+    assert double(2) == 4, "look again"
 
 
-check("Exercise 1", double, _check)
+check("Exercise 2", double, _check)
 ```
 
 ```{code-cell} ipython3
 :tags: [solution]
 def double(x):
     return 2 * x
+```
+
+### Exercise 3
+
+```{code-cell} ipython3
+:tags: [exercise]
+def triple(x):
+    raise NotImplementedError
+```
+
+```{code-cell} ipython3
+:tags: [check]
+def _check(triple):
+    assert triple(2) == 6, "look again"
+
+
+check("Exercise 3", triple, _check)
+```
+
+```{code-cell} ipython3
+:tags: [solution]
+def triple(x):
+    return 3 * x
+```
+
+### Exercise 4
+
+```{code-cell} ipython3
+:tags: [exercise]
+def fourfold(x):
+    raise NotImplementedError
+```
+
+```{code-cell} ipython3
+:tags: [check]
+def _check(fourfold):
+    assert fourfold(2) == 8, "look again"
+
+
+check("Exercise 4", fourfold, _check)
+```
+
+```{code-cell} ipython3
+:tags: [solution]
+def fourfold(x):
+    return 4 * x
 ```
 
 ## Further reading

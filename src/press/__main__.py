@@ -111,7 +111,7 @@ def _parameters(arguments, chapter):
         "first_seed": _whole("FIRST_SEED", arguments.first_seed, own["first_seed"]), "dataset": dataset or own["dataset"], "control": _switch(arguments.control),
     }
     try:
-        check_parameters(chapter.name, **asked, takes=tuple(chapter.card["takes"]))
+        check_parameters(chapter.name, **asked, takes=chapter.takes)
     except InputError as error:
         raise PressError(str(error)) from None
     return {key: value for key, value in asked.items() if value != own[key]}

@@ -3,36 +3,51 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib
 import inspect
 import re
 
 from press.errors import PressError
+from press.names import Names
 from press.pair import pair
-from press.source import PARAMETERS, TAGS, Chapter, tag
+from press.source import ASIDE, ASIDE_HEAD, CARD, MORE, PARAMETERS, SPINE, TAGS, Chapter, asides, is_aside, tag
 
-SECTIONS = ("Verdicts", "What differs from the paper", "The negative control", "Exercises", "Further reading")
+SECTIONS = (
+    "Verdicts", "What to believe now", "What differs from the paper", "The negative control", "Exercises",
+    "Further reading",
+)
 RUNNING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+KNOWN = set(dir(builtins)) | {"display", "get_ipython"}
+FILES = {"greater", "less", "equivalent", "exact", "out_of_reach"}
+CHAPTER_LINES, CHAPTER_WORDS, METHOD_LINES, CELL_LINES = 800, 4000, 25, 30
 
 
 def problems(chapter: Chapter) -> list[str]:
     """What breaks the contract in `chapter`, a sentence each, in the order in which an author would mend it."""
     try:
-        chapter.card, chapter.title
+        chapter.card, chapter.title, chapter.takes
         pair(chapter)
     except PressError as error:
         return [str(error)]
+    except SyntaxError:
+        pass  # told below
     name = f"book/{chapter.part}/{chapter.name}.md"
     cells = [cell for cell in chapter.source.cells if cell.cell_type == "code"]
     found = [f"the code of cell {place} is no Python: {error}" for place, error in _syntax(chapter)]
     if found:
         return [f"{name}: {sentence}." for sentence in found]
+    found += _front_matter(chapter.card)
     found += _tags(cells)
     found += _parameters(cells)
-    found += _methods(cells, chapter.card["methods"])
+    found += _claims(cells)
+    found += _methods(cells)
     found += _exercises(cells)
     found += _helpers(cells)
+    found += _asides(chapter.source.cells)
+    found += _names(cells)
     found += _sections(chapter)
+    found += _limits(chapter)
     found += _typed_results(chapter)
     found += _unfinished(chapter)
     return [f"{name}: {sentence}." for sentence in found]
@@ -47,19 +62,40 @@ def _syntax(chapter):
                 yield place, error.msg
 
 
+def _front_matter(card):
+    for key in card:
+        if key not in CARD | MORE:
+            yield f"the front matter's chapter.{key} is not used: drop it (there are {', '.join(CARD | MORE)})"
+    for pair_ in card["symbols"]:
+        if not (isinstance(pair_, list) and len(pair_) == 2 and all(isinstance(text, str) for text in pair_)):
+            yield f"chapter.symbols holds {pair_!r}: write each as ['$symbol$', 'its meaning']"
+    for rule, reason in card["exempt"].items():
+        if not str(reason or "").strip():
+            yield f"chapter.exempt.{rule} gives no reason: say why"
+
+
+def _begins(cell):
+    """The first line of a cell, to name it by."""
+    return repr(next((line for line in cell.source.splitlines() if line.strip()), "")[:50])
+
+
 def _tags(cells):
     for cell in cells:
         tags = cell.metadata.get("tags", [])
-        if len(tags) > 1 or set(tags) - set(TAGS):
-            yield f"a cell has the tags {', '.join(tags)}: give it at most one of {', '.join(TAGS)}"
-    for name in ("imports", "parameters", "settings", "ledger"):
+        roles = [name for name in tags if name != ASIDE]
+        if len(roles) > 1 or set(roles) - set(TAGS):
+            yield f"a cell has the tags {', '.join(tags)}: give it at most one of {', '.join(TAGS)}, and {ASIDE} if it belongs to an aside"
+        if is_aside(cell) and tag(cell) in SPINE:
+            yield f"a cell tagged {tag(cell)!r} stands in an aside, and every run needs it: take the tag {ASIDE} away"
+    for name in ("imports", "parameters", "settings", "claims", "ledger"):
         if (count := sum(tag(cell) == name for cell in cells)) != 1:
             yield f"{count} cells are tagged {name!r} instead of one"
     roles = [tag(cell) for cell in cells]
     if roles[:1] != ["imports"]:
         yield "the first code cell must be 'imports'"
-    if "parameters" in roles and roles[roles.index("parameters") + 1 :][:1] != ["settings"]:
-        yield "the cell 'settings' must follow 'parameters'"
+    for first, second in (("parameters", "settings"), ("settings", "claims")):
+        if first in roles and roles[roles.index(first) + 1 :][:1] != [second]:
+            yield f"the cell {second!r} must follow {first!r}"
     if "parameters" in roles and (early := set(roles[1 : roles.index("parameters")]) - {"figure"}):
         yield f"before 'parameters' only pictures may stand (cells tagged 'figure'), not {', '.join(repr(role) for role in sorted(early))}"
     for cell in cells:
@@ -69,8 +105,10 @@ def _tags(cells):
             yield "a cell tagged 'figure' must end with show(figure, alt=…, caption=…)"
         if tag(cell) == "prose" and not text.startswith("Markdown("):
             yield "a cell tagged 'prose' must end with Markdown(…)"
-        if tag(cell) == "ledger" and text != "ledger":
-            yield "the cell tagged 'ledger' must end with ledger"
+        if tag(cell) == "ledger" and cell.source.strip() != "ledger":
+            yield "the cell tagged 'ledger' must be the one line ledger: declare claims in the cell 'claims', and file each test where its number is born"
+        if tag(cell) == "claims" and text != "ledger.table":
+            yield "the cell tagged 'claims' must end with ledger.table"
 
 
 def _parameters(cells):
@@ -93,35 +131,109 @@ def _parameters(cells):
                 yield f"the parameter {key} must be {default!r}{' or more' if key == 'seeds' else ''}"
 
 
-def _methods(cells, listed):
-    defined = set()
+def _claims(cells):
+    """Every claim is declared in the cell 'claims', in full; tests are filed where the hash of the code sees them."""
+    claims = [cell for cell in cells if tag(cell) == "claims"]
+    if len(claims) != 1:
+        return
+    central = 0
+    for node in ast.walk(ast.parse(claims[0].source)):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "claim"):
+            continue
+        given = {keyword.arg: keyword.value for keyword in node.keywords}
+        id = ast.unparse(node.args[0]) if node.args else "?"
+        words = given["name"].value if isinstance(given.get("name"), ast.Constant) else ""
+        if not 2 <= len(str(words).split()) <= 5:
+            yield f"the claim {id} needs name=\"…\", the claim in two to five words"
+        if "central" in given and ast.unparse(given["central"]) == "True":
+            central += 1
+            if missing := [key for key in ("rival", "rival_test") if key not in given]:
+                yield f"the central claim {id} lacks {' and '.join(missing)}: name what else could explain it, and the test that speaks against that"
+    if not central:
+        yield "no claim is central: mark with central=True what the negative control must break"
+    handles = Names(claims[0].source).bound | {"ledger"}
+    for cell in cells:
+        for node in ast.walk(ast.parse(cell.source)):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            holder = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+            if holder == "ledger" and node.func.attr == "claim" and tag(cell) != "claims":
+                yield f"the cell that begins {_begins(cell)} declares a claim: do that in the cell 'claims'"
+            if holder in handles and node.func.attr in FILES and tag(cell) not in ("", "claims"):
+                yield f"a cell tagged {tag(cell)!r} files a test: file it in a cell without a tag, since a change of this one would leave the record as it is"
+
+
+def _methods(cells):
+    public = False
     for cell in cells:
         if tag(cell) == "method":
             for node in ast.parse(cell.source).body:
                 if not isinstance(node, RUNNING):
                     yield f"a method cell runs {ast.unparse(node)[:60]!r}: method cells only define"
                 elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-                    defined.add(node.name)
+                    public |= not node.name.startswith("_")
                     if not node.name.startswith("_") and not ast.get_docstring(node):
                         yield f"the method {node.name} has no docstring: say what it does, with shapes"
-    public = {name for name in defined if not name.startswith("_")}
     if not public:
         yield "no cell is tagged 'method'"
-    if missing := sorted(set(listed) - public):
-        yield f"the front matter names methods that no method cell defines: {', '.join(missing)}"
-    if missing := sorted(public - set(listed)):
-        yield f"method cells define what the front matter's methods lack: {', '.join(missing)}"
 
 
 def _exercises(cells):
     roles = [tag(cell) for cell in cells if tag(cell) in ("exercise", "check", "solution")]
-    if not roles:
-        yield "there is no exercise"
+    if not 4 <= roles.count("exercise") <= 6:
+        yield f"there are {roles.count('exercise')} exercises: give four to six"
     if roles != ["exercise", "check", "solution"] * (len(roles) // 3):
         yield "exercises must come as 'exercise', 'check', 'solution', one after the other"
     for cell in cells:
         if tag(cell) == "check" and "check(" not in cell.source:
             yield "a cell tagged 'check' does not call check(name, answer, test)"
+
+
+def _asides(cells):
+    for aside in asides(cells):
+        first = cells[aside.start]
+        if first.cell_type != "markdown" or not ASIDE_HEAD.match(first.source):
+            yield f"an aside begins with {_begins(first)} instead of a Markdown cell whose first line is **Aside: one line that says what is inside.**"
+        for place in aside:
+            if cells[place].cell_type == "markdown" and re.search(r"^#{1,6} ", _unfenced(cells[place].source), re.MULTILINE):
+                yield f"the aside that begins {_begins(first)} has a heading inside: start the next section with a line +++"
+    for cell in cells:
+        if cell.cell_type == "markdown" and not is_aside(cell) and ASIDE_HEAD.search(cell.source):
+            yield f"{ASIDE_HEAD.search(cell.source)[0].strip()[:60]!r} stands outside an aside: put +++ {{\"tags\": [\"aside\"]}} before it"
+
+
+def _names(cells):
+    """Who may read what: numbers depend on nothing that the code's hash or the control leaves out, and exercises stand alone."""
+    owner: dict[str, object] = {}
+    base = set(KNOWN)  # what exercises may use of the chapter
+    methods = set(KNOWN)  # what a method may use
+    for cell in cells:
+        if tag(cell) in ("imports", "parameters", "settings", "method") and not is_aside(cell):
+            base |= Names(cell.source).bound
+        if tag(cell) in ("imports", "method"):
+            methods |= Names(cell.source).bound
+    own: set[str] = set()
+    for cell in cells:
+        role, names = tag(cell), Names(cell.source)
+        reader = f"the {role or 'code'} cell that begins {_begins(cell)}"
+        exercise = role in ("exercise", "check", "solution")
+        for name in sorted(names.needed):
+            maker = owner.get(name)
+            if role == "method":
+                if name not in (methods if is_aside(cell) else methods & base):
+                    yield f"{reader} uses {name!r}: a method may use imports and other methods (of an aside only within asides), so make it an argument"
+            elif exercise:
+                if name not in base | own:
+                    yield f"{reader} uses {name!r}: exercises stand on imports, settings, methods and their own cells alone, so make it there"
+            elif maker is None:
+                continue
+            elif tag(maker) == "prose" and role != "prose" or tag(maker) == "figure" and role not in ("figure", "prose"):
+                yield f"{reader} reads {name!r} from a cell tagged {tag(maker)!r}, which the code's hash leaves out: bind {name!r} in a cell without that tag"
+            elif is_aside(maker) and not is_aside(cell):
+                yield f"{reader} reads {name!r} from an aside, which the negative control leaves out: bind {name!r} outside of it"
+        if exercise:
+            own |= names.bound
+        owner |= dict.fromkeys(names.bound, cell)
 
 
 def _helpers(cells):
@@ -147,11 +259,67 @@ def _helpers(cells):
 
 
 def _sections(chapter):
-    text = "\n".join(cell.source for cell in chapter.source.cells if cell.cell_type == "markdown")
-    heads = re.findall(r"^## (.+?)\s*$", text, re.MULTILINE)
+    sections: dict[str, list] = {}
+    here: list = []
+    for cell in chapter.source.cells:
+        if cell.cell_type == "markdown":
+            for head in re.findall(r"^## (.+?)\s*$", _unfenced(cell.source), re.MULTILINE):
+                here = sections.setdefault(head, [])
+        else:
+            here.append(tag(cell))
     for name in SECTIONS:
-        if name not in heads:
+        if name not in sections:
             yield f"the section '## {name}' is missing"
+    if "prose" not in sections.get("What to believe now", ["prose"]):
+        yield "'## What to believe now' needs a cell tagged 'prose': three sentences whose words come from the outcomes"
+    there = [name for name in sections if name in SECTIONS]
+    if set(there) == set(SECTIONS) and there != list(SECTIONS):
+        yield f"the closing sections must come in this order: {', '.join(SECTIONS)}"
+
+
+def _unfenced(text):
+    """Markdown without its code blocks."""
+    return re.sub(r"^(`{3,}).*?^\1", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def code_lines(text: str) -> int:
+    """Lines of code that are not blank; comments and docstrings are read too, so they count."""
+    return sum(bool(line.strip()) for line in text.splitlines())
+
+
+def words(chapter: Chapter) -> int:
+    """Words of the chapter's Markdown, code blocks and display formulas left out."""
+    text = "\n".join(_unfenced(cell.source) for cell in chapter.source.cells if cell.cell_type == "markdown")
+    return len(re.findall(r"\S*\w\S*", re.sub(r"\$\$.*?\$\$", "", text, flags=re.DOTALL)))
+
+
+def _limits(chapter):
+    exempt = dict(chapter.card["exempt"])
+
+    def over(rule, text):
+        if exempt.pop(rule, None) is None:
+            yield f"{text}, or say why not with exempt: {{{rule}: '…'}} in the front matter"
+
+    total = 0
+    for cell in chapter.source.cells:
+        if cell.cell_type != "code":
+            continue
+        total += (lines := code_lines(cell.source))
+        limit = METHOD_LINES if tag(cell) == "method" else CELL_LINES
+        if lines > limit and tag(cell) != "claims":  # a list of declarations, and folded on the page
+            defined = re.search(r"^(?:def|class) (\w+)|^(\w+)", cell.source, re.MULTILINE)
+            rule = (defined[1] or defined[2]) if defined else "cell"
+            yield from over(rule, f"the cell that begins {_begins(cell)} has {lines} lines, {limit} at most: split it, or move what any paper needs to unlabeled")
+    if total > CHAPTER_LINES:
+        yield from over("code", f"it has {total} lines of code, {CHAPTER_LINES} at most: cut side claims, or move what any paper needs to unlabeled")
+    if (count := words(chapter)) > CHAPTER_WORDS:
+        yield from over("words", f"it has {count} words, {CHAPTER_WORDS} at most: cut what is no part of the one line of thought")
+    for rule in exempt:
+        if rule not in ELSEWHERE:
+            yield f"chapter.exempt.{rule} exempts nothing: drop it"
+
+
+ELSEWHERE: tuple[str, ...] = ()  # rules that other checks look up
 
 
 NUMBER = re.compile(r"(?<![\w.])(\d*\.\d+|\d+(?:\.\d+)?(?=(?: |\u00a0|~)?(?:%|percent|per cent)))")
@@ -169,7 +337,7 @@ def _typed_results(chapter):
     for cell in chapter.source.cells:
         if cell.cell_type != "markdown":
             continue
-        text = re.sub(r"^(`{3,}).*?^\1", "", cell.source, flags=re.DOTALL | re.MULTILINE)
+        text = _unfenced(cell.source)
         text = re.sub(r"\]\([^)]*\)|https?://\S+|`[^`\n]*`", " ", text)
         text = re.sub(r"\b(?:Assumption|Theorem|Definition|Lemma|Corollary|Section|Table|Figure|Equation|version|Python)s?\s+[\d.]+|arXiv:\s*\d{4}\.\d+", " ", text)
         for line in text.splitlines():

@@ -57,13 +57,13 @@ def create(name: str, part: str, paper: str = "", root: Path = source.ROOT) -> l
     bibliography = root / "book/references.bib"
     entries = bibliography.read_text(encoding="utf-8")
     key = paper or f"todo-{name}"
-    found = re.search(r"@\w+\{" + re.escape(key) + r",.*?year\s*=\s*[{\"]?(\d{4})", entries, re.DOTALL)
+    found = re.search(r"@\w+\{" + re.escape(key) + r"\s*,", entries)
     if paper and not found:
         raise PressError(f"book/references.bib has no entry {paper!r}: add it, or leave PAPER out.")
     if not found:
         bibliography.write_text(entries.rstrip("\n") + f"\n\n@misc{{{key},\n  title={{TODO}}, author={{Todo, Nobody}}, year={{2000}}\n}}\n", encoding="utf-8")
     text = TEMPLATE.read_text(encoding="utf-8")
-    for mark, value in {"@NAME@": name, "@PAPER@": key, "@YEAR@": found[1] if found else "2000"}.items():
+    for mark, value in {"@NAME@": name, "@PAPER@": key}.items():
         text = text.replace(mark, value)
     for path, content in {chapter.text: text, test: TEST.format(name=name)}.items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -17,8 +18,15 @@ from press.errors import PressError
 
 ROOT = Path(os.environ.get("PRESS_ROOT", Path(__file__).resolve().parents[2]))
 PARAMETERS = {"profile": "quick", "seeds": 5, "first_seed": 0, "dataset": "", "control": False}
-TAGS = ("imports", "parameters", "settings", "method", "figure", "prose", "ledger", "exercise", "check", "solution")
-CARD = {"paper": str, "year": int, "question": str, "prerequisites": list, "takes": list, "central": list, "control": str, "methods": list}
+TAGS = (
+    "imports", "parameters", "settings", "claims", "method", "figure", "prose", "ledger",
+    "exercise", "check", "solution",
+)
+ASIDE = "aside"  # may stand beside any tag that is not SPINE
+SPINE = ("imports", "parameters", "settings", "claims", "ledger", "exercise", "check", "solution")
+CARD = {"paper": str, "question": str, "prerequisites": list, "control": str}
+ASIDE_HEAD = re.compile(r"\*\*Aside: (.+?)\*\*[ \t]*(?:\n|\Z)")
+MORE = {"cost": str, "terms": dict, "symbols": list, "exempt": dict}
 
 
 @dataclass(frozen=True)
@@ -71,14 +79,29 @@ class Chapter:
 
     @cached_property
     def card(self) -> dict:
-        """The front matter's ``chapter:`` block, checked."""
+        """The front matter's ``chapter:`` block, checked; keys of MORE that it leaves out are empty."""
         card = front_matter(self.text).get("chapter")
         if not isinstance(card, dict):
             raise PressError(f"{self.text} has no chapter: block in its front matter.")
-        for key, kind in CARD.items():
+        card = {key: kind() for key, kind in MORE.items()} | card
+        for key, kind in (CARD | MORE).items():
             if not isinstance(card.get(key), kind):
                 raise PressError(f"{self.text}: the front matter's chapter.{key} must be a {kind.__name__}.")
         return card
+
+    @cached_property
+    def takes(self) -> tuple[str, ...]:
+        """What the cell ``settings`` tells `start` to accept as dataset; () if it says nothing."""
+        for cell in self.source.cells:
+            if cell.cell_type != "code" or tag(cell) != "settings":
+                continue
+            for node in ast.walk(ast.parse(cell.source)):
+                if isinstance(node, ast.keyword) and node.arg == "takes":
+                    try:
+                        return tuple(ast.literal_eval(node.value))
+                    except (ValueError, TypeError):
+                        raise PressError(f"{self.text}: write takes=(…) in the cell 'settings' as plain names in quotes.") from None
+        return ()
 
     @cached_property
     def title(self) -> str:
@@ -165,3 +188,25 @@ def named(kind: str, name: str, there: list):
 def tag(cell) -> str:
     """The one tag of the contract that a code cell carries ("" if none)."""
     return next((name for name in cell.metadata.get("tags", []) if name in TAGS), "")
+
+
+def is_aside(cell) -> bool:
+    """Whether the cell, code or Markdown, belongs to an aside."""
+    return ASIDE in cell.metadata.get("tags", [])
+
+
+def asides(cells: list) -> list[range]:
+    """The asides among `cells`, as ranges of their places.
+
+    An aside is a run of cells tagged so; a Markdown cell that begins with ``**Aside: …**`` starts another.
+    """
+    found: list[range] = []
+    for place, cell in enumerate(cells):
+        if not is_aside(cell):
+            continue
+        starts = cell.cell_type == "markdown" and ASIDE_HEAD.match(cell.source)
+        if found and found[-1].stop == place and not starts:
+            found[-1] = range(found[-1].start, place + 1)
+        else:
+            found.append(range(place, place + 1))
+    return found

@@ -25,14 +25,15 @@ def ledger(n=5, **changes):
     facts = dict(chapter="tiny", profile="quick", seeds=tuple(range(n)), dataset="", control=False, device=torch.device("cpu"))
     ours = Ledger(Run(**facts | changes))
     rng = np.random.default_rng(n)
-    ours.claim("shift", "The mean is above zero.", paper="5", where="Table 1", central=np.bool_(True))
-    ours.greater("shift", "mean", "value", 5 + rng.standard_normal(n), margin=np.float64(1))
-    ours.less("shift", "low", "loss", rng.standard_normal(n), deterministic=np.bool_(False))
-    ours.claim("same", "Nothing changes.")
-    ours.equivalent("same", "same", "difference", rng.standard_normal(n), margin=1)
-    ours.exact("same", "zero", "error", [0] * n, tolerance=0)
-    ours.claim("far", "It is far above.")
-    ours.out_of_reach("far", "No scale says what far is.")
+    shift = ours.claim(
+        "shift", "The mean is above zero.", name="It lies above", paper="5", where="Table 1", central=np.bool_(True), rival="noise", rival_test="low",
+    )
+    shift.greater("mean", "value", 5 + rng.standard_normal(n), margin=np.float64(1))
+    shift.less("low", "loss", rng.standard_normal(n), deterministic=np.bool_(False), late="after a look")
+    same = ours.claim("same", "Nothing changes.")
+    same.equivalent("same", "difference", rng.standard_normal(n), margin=1, beside="shift/mean")
+    same.exact("zero", "error", [0] * n, tolerance=0)
+    ours.claim("far", "It is far above.").out_of_reach("No scale says what far is.")
     return ours
 
 
@@ -132,15 +133,14 @@ SPOILED = {
     "claim twice": (lambda record: record["claims"].append(claim(record)), "two claims with the id 'shift'"),
     "test twice": (lambda record: claim(record)["tests"].append(claim(record)["tests"][0]), "two tests with the id 'mean'"),
     "another chapter's": (lambda record: record.update(chapter="other"), "belongs to the chapter 'other', not to 'tiny'"),
-    "old schema": (lambda record: record.update(schema=0), "has schema 0, not 1"),
-    "no schema": (lambda record: record.pop("schema"), "has schema None, not 1"),
+    "old schema": (lambda record: record.update(schema=0), "has schema 0, not 2"),
+    "no schema": (lambda record: record.pop("schema"), "has schema None, not 2"),
     "a field too few": (lambda record: record.pop("peak_mb"), "breaks the schema at the record: 'peak_mb' is a required property"),
     "a field too many": (lambda record: claim(record).update(mood="good"), "breaks the schema at claims/0"),
     "no claims": (lambda record: record.update(claims=[]), "breaks the schema at claims"),
     "an unknown verdict": (sets("shift", verdict="sort of"), "breaks the schema at claims/0/verdict"),
     "a seed twice": (lambda record: record["seeds"].__setitem__(1, 0), "breaks the schema at seeds"),
     "a value that is text": (lambda record: claim(record)["tests"][0]["values"].__setitem__(0, "6"), "breaks the schema at claims/0/tests/0/values/0"),
-    "central no more": (sets("shift", central=False), "has the central claims [], the front matter"),
     "values all the same": (sets_test(0, values=[6.0] * 5), HAND),
     "NaN": (sets_test(1, estimate=float("nan")), HAND),
     "infinite value": (lambda record: claim(record)["tests"][0]["values"].__setitem__(0, float("inf")), HAND),
@@ -168,7 +168,7 @@ def test_a_truncated_or_empty_record_and_one_that_is_no_object_are_refused(good)
             read(broken)
         assert str(read.path) in str(caught.value)
     for broken in ("[]", "null", "5"):
-        with pytest.raises(PressError, match="has schema None, not 1") as caught:
+        with pytest.raises(PressError, match="has schema None, not 2") as caught:
             read(broken)
         assert str(read.path) in str(caught.value)
     read.path.write_bytes(b"\xff\xfe")
@@ -186,5 +186,5 @@ def test_a_record_is_stale_once_the_code_behind_its_numbers_has_changed(good, ti
     assert not records.is_stale(record, tiny.chapter)
     tiny.spoil("Everything.", "Everything, and the words around it.")
     assert not records.is_stale(record, tiny.chapter), "words do not change numbers"
-    tiny.spoil("return shift + rng", "return 2 * shift + rng")
+    tiny.spoil("shift + noise", "2 * shift + noise")
     assert records.is_stale(record, tiny.chapter)
