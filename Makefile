@@ -3,9 +3,10 @@ PYTHON ?= python3
 # The shell fills in what the user gives (paths, names), so that spaces, quotes, braces and $ in it stay as they are.
 PY := "$${VIRTUAL_ENV:-.venv}/bin/python"
 PRESS := $(PY) -m press
-# What the user has set for other Pythons does not steer the book's.
-unexport $(filter PYTHON%,$(.VARIABLES))
+# What the user has set for other Pythons does not steer the book's, the terminal's encoding aside.
+unexport $(filter-out PYTHONIOENCODING,$(filter PYTHON%,$(.VARIABLES)))
 export PYTHONPATH := src
+export PYTHONSAFEPATH := 1
 .DEFAULT_GOAL := help
 .PHONY: book test chapter pair passes check-pairs check new-chapter course grade serve list clean help setup
 
@@ -13,7 +14,7 @@ book: setup ## install, run the chapters and build the site: build/site/index.ht
 	@$(PRESS) pair && $(PRESS) check && $(PRESS) flow site
 
 test: setup ## pass all tests (builds the book first)
-	@$(PRESS) pair --check && $(PRESS) check && $(PRESS) flow site && $(PRESS) passes --chapters "$$PASSES" && $(PY) -m pytest
+	@$(PRESS) pair --check && $(PRESS) check && $(PRESS) flow site && $(PRESS) passes --chapters "$$PASSES" && $(PY) -m press.surroundings -m pytest
 
 chapter: setup ## run one chapter: NAME=… [PROFILE=full] [SEEDS=10] [FIRST_SEED=1000] [DATASET=my.npz] [CONTROL=1]
 	@$(PRESS) chapter --name "$$NAME" --profile "$$PROFILE" --seeds "$$SEEDS" --first-seed "$$FIRST_SEED" --dataset "$$DATASET" --control "$$CONTROL"

@@ -31,7 +31,7 @@ rule site:
     output:
         "build/site/index.html",
     shell:
-        "{PYTHON} -m press site"
+        "{PYTHON:q} -m press site"
 
 
 rule execute:
@@ -40,7 +40,7 @@ rule execute:
     output:
         "build/executed/quick/{part}/{chapter}.ipynb",
     shell:
-        "{PYTHON} -m press execute {wildcards.chapter}"
+        "{PYTHON:q} -m press execute {wildcards.chapter}"
 
 
 rule collect:
@@ -49,7 +49,7 @@ rule collect:
     output:
         "build/results/quick/{chapter}.json",
     shell:
-        "{PYTHON} -m press collect {wildcards.chapter}"
+        "{PYTHON:q} -m press collect {wildcards.chapter}"
 
 
 rule control:
@@ -58,7 +58,7 @@ rule control:
     output:
         "build/runs/quick/control/{chapter}.json",
     shell:
-        "{PYTHON} -m press execute --control {wildcards.chapter}"
+        "{PYTHON:q} -m press execute --control {wildcards.chapter}"
 
 
 # The same chapter on seeds that nobody has looked at.
@@ -68,4 +68,4 @@ rule seeds:
     output:
         "build/runs/quick/first_seed={first}/{chapter}.json",
     shell:
-        "{PYTHON} -m press execute --first-seed {wildcards.first} {wildcards.chapter}"
+        "{PYTHON:q} -m press execute --first-seed {wildcards.first} {wildcards.chapter}"

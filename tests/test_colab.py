@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 
 from conftest import DATA, ROOT
 from press import pair, source
-from press.execute import one_thread
+from press.surroundings import one_thread
 from unlabeled import claims
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from press import pair, records, source
+from press import pair, records, source, surroundings
 from press.errors import PressError
 from press.source import PARAMETERS, ROOT
 
@@ -30,7 +30,12 @@ def flow(arguments) -> None:
             sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(ROOT), "--cores", str(arguments.cores or os.cpu_count()),
             "--nolock", "--rerun-incomplete", "--rerun-triggers", "mtime", "input", "--keep-going", "--quiet", "rules", "host", "reason", "--", *arguments.targets,
         ]
-        process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, stderr=subprocess.PIPE, text=True)
+        surroundings.settle_dates(ROOT)
+        # Children write to this terminal, in its own characters.
+        spoken = {"PYTHONIOENCODING": f"{sys.stdout.encoding}:replace"}
+        process = subprocess.Popen(
+            command, env=surroundings.variables(ROOT) | spoken, stderr=subprocess.PIPE, encoding=sys.stdout.encoding, errors="replace",
+        )
         try:
             log = _relay(process.stderr)
             code = process.wait()
@@ -278,6 +283,7 @@ def main(words: list[str] | None = None) -> int:
     sub.add_argument("--cwd", default=os.getcwd())
     command(site)
     command(serve).add_argument("--port", default="")
+    surroundings.settle_process()
     arguments = parser.parse_args(words)
     try:
         arguments.function(arguments)

@@ -11,6 +11,7 @@ from pathlib import Path
 from press import dependencies, records, source
 from press.errors import PressError
 from press.source import Chapter
+from press.surroundings import variables
 
 OTHER_SEED = 1000  # first of the seeds that nobody develops or reports on
 
@@ -72,14 +73,14 @@ def require_same_outputs(notebooks: list[Path], root: Path, cores: int) -> None:
     ------
     PressError : with the cells whose outputs differ or that fail
     """
-    from press.execute import one_thread
-
     command = [
+        # Relative paths: brackets in a folder's name would be read as a test's parameters.
         sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", "-p", "no:cacheprovider", "--rootdir", str(root), "-c", os.devnull,
-        *(["-n", str(min(cores, len(notebooks))), "--dist", "loadfile"] if len(notebooks) > 1 else []), *map(str, notebooks),
+        *(["-n", str(min(cores, len(notebooks))), "--dist", "loadfile"] if len(notebooks) > 1 else []), *(os.path.relpath(path, root) for path in notebooks),
     ]
-    environment = os.environ | one_thread() | {"PYTHONPATH": str(root / "src")}
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=root, env=variables(root, "quick"), capture_output=True, encoding="utf-8", errors="replace",
+    )
     log = root / "build/logs/nbval.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(done.stdout + done.stderr, encoding="utf-8")

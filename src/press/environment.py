@@ -134,6 +134,8 @@ def works(folder, python):
 
 
 def main():
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character shows another
     if sys.version_info < OLDEST:
         fail("Python %d.%d is too old for this book: install one of %s and run make with PYTHON=python%d.%d." % (sys.version_info[:2] + (WORKING,) + OLDEST))
     named = bool(os.environ.get("VIRTUAL_ENV"))

@@ -19,6 +19,7 @@ import nbformat
 
 from press.errors import PressError
 from press.source import PARAMETERS, Chapter
+from press.surroundings import entered
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
 TIMEOUT = {"quick": 600, "full": None}  # seconds for one cell
@@ -39,27 +40,30 @@ def run(chapter: Chapter, parameters: dict, target: Path) -> None:
     profile = parameters.get("profile", PARAMETERS["profile"])
     name = chapter.name + (" (control)" if parameters.get("control") else "")
     failed = chapter.root / "build/failed" / target.relative_to(chapter.root / "build")
+    failed.unlink(missing_ok=True)  # of an earlier run: nobody shall be sent to it
     failed.parent.mkdir(parents=True, exist_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _prepare(profile)
     begun, before = time.monotonic(), _cpu()
     watch = _Watch(name, chapter.source)
     try:
-        with watch, _kernel_messages(chapter), warnings.catch_warnings():
+        with watch, entered(chapter.root, profile), _kernel_messages(chapter), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             logging.getLogger("papermill").setLevel(logging.CRITICAL)
             papermill.execute_notebook(
-                str(chapter.notebook), str(failed), parameters=parameters or None, kernel_name="python3", progress_bar=False,
-                execution_timeout=TIMEOUT.get(profile), cwd=str(chapter.root), log_output=False, coalesce_streams=True,
+                _literal(chapter.notebook), _literal(failed), parameters=parameters or None, kernel_name="python3", progress_bar=False,
+                execution_timeout=TIMEOUT.get(profile), cwd=str(chapter.root / "build/home/work"), log_output=False, coalesce_streams=True,
             )
     except papermill.PapermillExecutionError as error:
         reason = error.evalue if error.ename == "InputError" else f"{error.ename}: {error.evalue}"
         raise PressError(f"{name} stopped: {' '.join(reason.split())} [cell {error.cell_index}; all of it in {failed.relative_to(chapter.root)}]") from None
     except KeyboardInterrupt:
         raise PressError(f"{name} was interrupted; nothing of it was kept.") from None
+    except PressError:
+        raise
     except Exception as error:  # a time-out, a kernel that died: papermill has many ways to say so
         reason = " ".join(str(error).split())[:300]
-        raise PressError(f"{name} could not be run: {type(error).__name__}: {reason} [see {failed.relative_to(chapter.root)}]") from None
+        where = failed if failed.is_file() else log(chapter)
+        raise PressError(f"{name} could not be run: {type(error).__name__}: {reason} [see {where.relative_to(chapter.root)}].") from None
     notebook = nbformat.read(failed, as_version=4)
     _strip(notebook)
     notebook.metadata["run"] = dict(
@@ -76,40 +80,35 @@ def run(chapter: Chapter, parameters: dict, target: Path) -> None:
     print(f"{name}: done in {cost['seconds']:.0f} s ({cost['cpu_seconds']:.0f} CPU-seconds, {cost['peak_mb']} MB)", flush=True)
 
 
+def _literal(path):
+    # papermill fills parameters into what stands in braces in a path.
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
 def _cpu():
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
+def log(chapter: Chapter) -> Path:
+    """Where the kernel's own messages go."""
+    return chapter.root / "build/logs" / f"{chapter.name}.log"
+
+
 @contextmanager
 def _kernel_messages(chapter):
     """Send what the kernel's process itself writes to stderr (notices about its transport) to build/logs."""
-    log = chapter.root / "build/logs" / f"{chapter.name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    path = log(chapter)
+    path.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
     kept = os.dup(2)
-    with open(log, "ab") as file:
+    with open(path, "ab") as file:
         os.dup2(file.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-
-
-def one_thread() -> dict[str, str]:
-    """Environment of a quick run: figures then do not depend on the number of cores, and chapters run side by side."""
-    return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1") | {
-        "PYTHONHASHSEED": "0",
-        # glibc gives freed memory back at once; small conv nets then spend their time on page faults.
-        "MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "2147483648", "MALLOC_TOP_PAD_": "67108864",
-        # Without it, a debugger's notice about frozen modules lands in the first output.
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
-
-
-def _prepare(profile):
-    os.environ |= one_thread() if profile == "quick" else {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
 
 def device(profile: str) -> str:
@@ -127,6 +126,8 @@ def _strip(notebook):
     # papermill notes times and this machine's paths; neither belongs in what is published or compared.
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.id = "asked"  # papermill draws one
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
 

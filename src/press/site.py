@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import re
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from press import pages, source
 from press.errors import PressError
 from press.records import SCHEMA
 from press.stage import stage, write_notebooks
+from press.surroundings import variables
 
 
 def build(root: Path = source.ROOT) -> Path:
@@ -52,8 +52,8 @@ def build(root: Path = source.ROOT) -> Path:
 
 def _render(folder, root):
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(folder), "-W", "--keep-going", "-n", "-q"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    environment = variables(root) | {"PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", errors="replace", env=environment)
     output = re.sub(r"\x1b\[[\d;]*m", "", done.stdout + done.stderr)
     log = root / "build/logs/site.log"
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -29,11 +29,14 @@ def stage(root: Path = source.ROOT) -> Path:
     """
     folder = root / "build/stage"
     shutil.rmtree(folder, ignore_errors=True)
+    documents = set(source.toc(root))
     for path in ("_config.yml", "_toc.yml"):
         _copy(root, folder, path)
     for path in sorted((root / "book").rglob("*")):
         name = path.relative_to(root)
-        if path.is_file() and "coursework" not in name.parts and "results" not in name.parts and not _is_chapter(path):
+        # Pages that the contents do not list stay out: Sphinx would look for them by a pattern that folders' names can break.
+        listed = path.suffix != ".md" or name.with_suffix("").as_posix() in documents
+        if path.is_file() and listed and not {"coursework", "results"} & set(name.parts) and not _is_chapter(path):
             _copy(root, folder, str(name))
     runs = [pages.load(chapter) for chapter in source.chapters(root)]
     for run in runs:
