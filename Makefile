@@ -35,10 +35,10 @@ new-chapter: setup ## make the skeleton of a chapter: NAME=… PART=… [PAPER=k
 	@$(PRESS) new-chapter --name "$$NAME" --part "$$PART" --paper "$$PAPER"
 
 course: setup ## build the assignments, for students and instructor: [NAME=…] [SECRETS=how many others to try]
-	@$(PRESS) course --name "$$NAME" --secrets "$$SECRETS"
+	@$(PY) -m course build --name "$$NAME" --secrets "$$SECRETS"
 
 grade: setup ## grade what a class has handed in: SUBMISSIONS=folder or zip [ASSIGNMENT=…]
-	@$(PRESS) grade --submissions "$$SUBMISSIONS" --assignment "$$ASSIGNMENT"
+	@$(PY) -m course grade --submissions "$$SUBMISSIONS" --assignment "$$ASSIGNMENT"
 
 serve: setup ## show the built site in a browser: [PORT=8000]
 	@$(PRESS) serve --port "$$PORT"

@@ -204,26 +204,6 @@ def site(arguments) -> None:
     print(f"site: done, open {build().relative_to(ROOT)}", flush=True)
 
 
-def course(arguments) -> None:
-    """Build the assignments: what students get, and the instructor's folder."""
-    from press.course.course import make
-
-    for path in make(asked=arguments.name, more=_whole("SECRETS", arguments.secrets, 0)):
-        print(f"course: wrote {path.relative_to(ROOT)}")
-
-
-def grade(arguments) -> None:
-    """Grade what a class has handed in."""
-    from press.course.grade import Course, Pool
-
-    if not arguments.submissions:
-        raise PressError("Say where the submissions are, such as make grade SUBMISSIONS=handed-in.")
-    with Pool() as pool:
-        tables = Course().grade(Path(arguments.cwd, arguments.submissions), pool, arguments.assignment)
-    for name in tables:
-        print(f"grade: open build/course/grades/{name}/summary.html; the table is grades.csv beside it")
-
-
 def serve(arguments) -> None:
     """Serve the built site on this machine until Ctrl-C."""
     folder = ROOT / "build/site"
@@ -274,13 +254,6 @@ def main(words: list[str] | None = None) -> int:
     sub = command(new_chapter, "new-chapter")
     for option in ("name", "part", "paper"):
         sub.add_argument(f"--{option}", default="")
-    sub = command(course)
-    for option in ("name", "secrets"):
-        sub.add_argument(f"--{option}", default="")
-    sub = command(grade)
-    for option in ("submissions", "assignment"):
-        sub.add_argument(f"--{option}", default="")
-    sub.add_argument("--cwd", default=os.getcwd())
     command(site)
     command(serve).add_argument("--port", default="")
     surroundings.settle_process()

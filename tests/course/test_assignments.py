@@ -10,13 +10,13 @@ from nbgrader.nbgraderformat import MetadataValidator
 
 from tinycourse import TinyCourse
 
-from press.course import build, course, secret
-from press.course.assignment import HIDDEN, SOLUTION, assignment, assignments, inside, outside
-from press.course.child import bound
-from press.course.grade import blank, run
-from press.course.handed_in import File
-from press.course.handed_in import read as read_file
-from press.course.sandbox import Sandbox
+from course import build, make, secret
+from course.assignment import HIDDEN, SOLUTION, assignment, assignments, inside, outside
+from course.child import bound
+from course.grade import blank, run
+from course.handed_in import File
+from course.handed_in import read as read_file
+from course.sandbox import Sandbox
 
 NAMES = ["tiny", *(found.name for found in assignments())]
 ONE, OTHER = b"one secret", b"another secret"
@@ -47,11 +47,11 @@ def both(request, built):
 
 
 def grade(both, content, sandbox, key=ONE):
-    return run(both, course.as_handed_in(content), secret.seeds(both.assignment, key), sandbox)
+    return run(both, make.as_handed_in(content), secret.seeds(both.assignment, key), sandbox)
 
 
 def test_solutions_stubs_and_wrong_answers_get_what_they_should(both, sandbox):
-    records = course.try_out(both, secret.seeds(both.assignment, ONE), sandbox)
+    records = make.try_out(both, secret.seeds(both.assignment, ONE), sandbox)
     solved = records["solution"]
     assert sum(solved["points"].values()) == both.assignment.automatic
     assert solved["cpu"] < 15
@@ -118,7 +118,7 @@ def learn(both, key, hidden):
 
 def by_heart(both, asked):
     """A submission that answers what was asked and nothing else."""
-    content = course.answered(both)
+    content = make.answered(both)
     for cell in content["cells"]:
         about = cell["metadata"].get("nbgrader", {})
         if cell["cell_type"] == "code" and about.get("solution"):

@@ -16,10 +16,10 @@ import pytest
 from tinycourse import ASSIGNMENT, TinyCourse
 
 from conftest import ROOT
-from press.course import build, course, handed_in
-from press.course.grade import Course, Pool, blank
-from press.course.jail import is_private
-from press.course.sandbox import Limits, Sandbox, protections
+from course import build, handed_in, make
+from course.grade import Course, Pool, blank
+from course.jail import is_private
+from course.sandbox import Limits, Sandbox, protections
 from press.errors import PressError
 
 LIMITS = Limits(seconds=25, cell_seconds=2, memory=1800 << 20, disk=64 << 20)
@@ -57,7 +57,7 @@ def rows(project, place, tmp_path, pool, asked=""):
 
 def with_answer(both, code, task="guess", before=None):
     """The solution, with `code` as the answer to `task` and a cell `before` it."""
-    content = course.answered(both)
+    content = make.answered(both)
     place = next(number for number, cell in enumerate(content["cells"]) if cell["metadata"].get("nbgrader", {}).get("grade_id") == task)
     content["cells"][place]["source"] = code
     if before:
@@ -112,7 +112,7 @@ guess = not done and not seen
 def test_hostile_submissions_cost_their_authors_points_and_nobody_else_anything(project, both, place, tmp_path, pool):
     names = ["Aino", "Žofie 王小明"]
     for name in names:
-        save(place / f"{name}.ipynb", course.answered(both, "a" if name == "Aino" else None))
+        save(place / f"{name}.ipynb", make.answered(both, "a" if name == "Aino" else None))
     alone = rows(project, place, tmp_path, pool)
     shutil.rmtree(tmp_path / "grades")
 
@@ -188,7 +188,7 @@ print(found)
 
 @pytest.mark.parametrize("mode", ["user", "plain"])
 def test_weaker_protections_grade_alike(both, mode):
-    from press.course.grade import run
+    from course.grade import run
 
     try:
         running = Sandbox(mode, LIMITS).__enter__()
@@ -197,11 +197,11 @@ def test_weaker_protections_grade_alike(both, mode):
     try:
         told = {name: there for name, there, _ in protections(running)}
         assert told["no network"] == (mode == "user")
-        good = run(both, course.as_handed_in(course.answered(both)), {"mean-basic": "1"}, running)
+        good = run(both, make.as_handed_in(make.answered(both)), {"mean-basic": "1"}, running)
         assert good["points"] == {"mean": 3, "guess": 2}
-        loop = run(both, course.as_handed_in(with_answer(both, HOSTILE["a loop that cannot be interrupted"][0])), {"mean-basic": "1"}, running)
+        loop = run(both, make.as_handed_in(with_answer(both, HOSTILE["a loop that cannot be interrupted"][0])), {"mean-basic": "1"}, running)
         assert loop["points"] == {"mean": 3, "guess": 0}
-        again = run(both, course.as_handed_in(course.answered(both)), {"mean-basic": "1"}, running)
+        again = run(both, make.as_handed_in(make.answered(both)), {"mean-basic": "1"}, running)
         assert again["points"] == good["points"]
     finally:
         running.__exit__()
@@ -211,7 +211,7 @@ def test_weaker_protections_grade_alike(both, mode):
 
 
 def test_every_shape_of_submission_gets_its_points_or_a_reason(project, both, place, tmp_path, pool):
-    good = course.answered(both)
+    good = make.answered(both)
     text = json.dumps(good)
     save(place / "flat.ipynb", good)
     save(place / "folder/tiny.ipynb", good)
@@ -224,7 +224,7 @@ def test_every_shape_of_submission_gets_its_points_or_a_reason(project, both, pl
     (place / "windows.ipynb").write_bytes(b"\xef\xbb\xbf" + json.dumps(with_lines(good)).encode().replace(b"\n", b"\r\n"))
     (place / "utf16.ipynb").write_bytes(text.encode("utf-16"))
     save(place / "attempts/first.ipynb", good)
-    save(place / "attempts/second.ipynb", course.answered(both, "a"))
+    save(place / "attempts/second.ipynb", make.answered(both, "a"))
     os.utime(place / "attempts/first.ipynb", (1, 1))
     (place / "empty.ipynb").write_text("")
     (place / "nothing").mkdir()
@@ -265,9 +265,9 @@ def with_lines(content):
 
 def test_a_zip_of_the_class_is_taken_like_a_folder(project, both, tmp_path, pool):
     with zipfile.ZipFile(tmp_path / "class.zip", "w") as archive:
-        archive.writestr("class/ann/tiny.ipynb", json.dumps(course.answered(both)))
-        archive.writestr("class/bob_77_assignsubmission_file_/tiny.ipynb", json.dumps(course.answered(both, "a")))
-        archive.writestr("class/cai.ipynb", json.dumps(course.answered(both)))
+        archive.writestr("class/ann/tiny.ipynb", json.dumps(make.answered(both)))
+        archive.writestr("class/bob_77_assignsubmission_file_/tiny.ipynb", json.dumps(make.answered(both, "a")))
+        archive.writestr("class/cai.ipynb", json.dumps(make.answered(both)))
         archive.writestr("class/../../../evil.ipynb", "{}")
     got = rows(project, tmp_path / "class.zip", tmp_path, pool)
     assert {name: row["mean"] for name, row in got.items()} == {"ann": "3", "bob": "1", "cai": "3", "evil": "0"}
@@ -278,7 +278,7 @@ def test_a_zip_bomb_is_not_unpacked(project, both, place, tmp_path, pool):
     with zipfile.ZipFile(place / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(15):
             archive.writestr(f"{number}.ipynb", bytes(handed_in.LARGEST + 1))
-    save(place / "good.ipynb", course.answered(both))
+    save(place / "good.ipynb", make.answered(both))
     got = rows(project, place, tmp_path, pool)
     assert got["good"]["mean"] == "3" and got["bomb"]["total"] == "0" and "MB" in got["bomb"]["reason"]
 
@@ -287,30 +287,30 @@ def test_changed_cells_are_restored(project, both, place, tmp_path, pool):
     def named(content, name):
         return next(cell for cell in content["cells"] if cell["metadata"].get("nbgrader", {}).get("grade_id") == name)
 
-    easy = course.answered(both, "b")  # a wrong mean, and the tests made to pass
+    easy = make.answered(both, "b")  # a wrong mean, and the tests made to pass
     named(easy, "mean-basic")["source"] = "assert True"
     named(easy, "mean-single")["source"] = "pass"
     save(place / "edited.ipynb", easy)
-    gone = course.answered(both)
+    gone = make.answered(both)
     gone["cells"] = [cell for cell in gone["cells"] if not cell["metadata"].get("nbgrader", {}).get("grade_id", "").startswith(("given", "mean-"))]
     save(place / "deleted.ipynb", gone)
-    half = course.answered(both)
+    half = make.answered(both)
     half["cells"].remove(named(half, "guess"))
     save(place / "unanswered.ipynb", half)
-    twice = course.answered(both)
+    twice = make.answered(both)
     twice["cells"].insert(0, json.loads(json.dumps(next(cell for cell in both.student.cells if cell.id == "mean"))))
     twice["cells"].append(json.loads(json.dumps(named(twice, "mean"))))
     twice["cells"][-1]["source"] = "# Task: mean\ndef mean(x):\n    return 0"
     save(place / "duplicated.ipynb", twice)
-    back = course.answered(both)
+    back = make.answered(both)
     back["cells"].reverse()
     save(place / "reversed.ipynb", back)
-    bare = course.answered(both)
+    bare = make.answered(both)
     for cell in bare["cells"]:
         cell["metadata"] = {"id": "colab"}
     bare["metadata"] = {}
     save(place / "bare.ipynb", bare)
-    fake = with_answer(both, "guess = draw(np.random.default_rng(0), 5) > 0\nnp.sum, draw = None, None", before="mean_of = None")
+    fake = with_answer(both, "guess = draw(np.random.default_rng(0), 5)["value"] > 0\nnp.sum, draw = None, None", before="mean_of = None")
     save(place / "overwrites.ipynb", fake)
 
     got = rows(project, place, tmp_path, pool)
@@ -350,13 +350,13 @@ def test_another_assignment_is_told_apart(tmp_path, both, pool):
     (project.root / "book/foundations/second.md").write_text(chapter)
     toc = project.root / "_toc.yml"
     toc.write_text(toc.read_text() + "  - file: notebooks/foundations/second\n")
-    from press.course.assignment import Assignment
+    from course.assignment import Assignment
 
     place = tmp_path / "in"
-    save(place / "ann/a.ipynb", course.answered(both))
-    save(place / "ann/b.ipynb", course.answered(blank(Assignment(project.root, "second"))))
-    save(place / "bob.ipynb", course.answered(blank(Assignment(project.root, "second"))))
-    save(place / "cai.ipynb", course.answered(both))
+    save(place / "ann/a.ipynb", make.answered(both))
+    save(place / "ann/b.ipynb", make.answered(blank(Assignment(project.root, "second"))))
+    save(place / "bob.ipynb", make.answered(blank(Assignment(project.root, "second"))))
+    save(place / "cai.ipynb", make.answered(both))
     tables = Course(project.root, tmp_path / "grades").grade(place, pool)
     assert {name: [row["student"] for row in table] for name, table in tables.items()} == {"tiny": ["ann", "cai"], "second": ["ann", "bob"]}
     got = rows(project, place, tmp_path, pool, asked="tiny")
@@ -368,14 +368,14 @@ def test_another_assignment_is_told_apart(tmp_path, both, pool):
 
 def test_a_rerun_grades_what_changed_keeps_points_by_hand_and_survives_a_kill(project, both, place, tmp_path, pool, capsys):
     for name in ("ann", "bob", "cai"):
-        save(place / f"{name}.ipynb", course.answered(both))
+        save(place / f"{name}.ipynb", make.answered(both))
     rows(project, place, tmp_path, pool)
     assert "3 of 3" in capsys.readouterr().out
     table = tmp_path / "grades/tiny/grades.csv"
     lines = table.read_text(encoding="utf-8-sig").splitlines()
     assert lines[1].startswith("ann,3,2,,5,9")
     table.write_text("\n".join([lines[0], lines[1].replace("ann,3,2,,", "ann,3,2,3.5,"), *lines[2:]]))
-    save(place / "bob.ipynb", course.answered(both, "a"))
+    save(place / "bob.ipynb", make.answered(both, "a"))
     broken = tmp_path / "grades/tiny/gradebook/cai.json"
     broken.write_text(broken.read_text()[:100])  # as a kill in the middle of a write never leaves it, but a full disk might
     got = rows(project, place, tmp_path, pool)
@@ -392,10 +392,10 @@ def test_a_rerun_grades_what_changed_keeps_points_by_hand_and_survives_a_kill(pr
 
 def test_a_killed_run_goes_on_where_it_was(project, both, place, tmp_path, pool):
     for number in range(3):
-        save(place / f"quick{number}.ipynb", course.answered(both))
+        save(place / f"quick{number}.ipynb", make.answered(both))
     save(place / "zz slow.ipynb", with_answer(both, "import time\ntime.sleep(1.5)\nguess = True"))
     code = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); from pathlib import Path; from press.course.grade import Course, Pool; from press.course.sandbox import Limits; "
+        f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); from pathlib import Path; from course.grade import Course, Pool; from course.sandbox import Limits; "
         f"Course(Path({str(project.root)!r}), Path({str(tmp_path / 'grades')!r})).grade(Path({str(place)!r}), Pool(1, Limits(**{vars(LIMITS)!r})).__enter__())"
     )
     running = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -416,7 +416,7 @@ def test_a_killed_run_goes_on_where_it_was(project, both, place, tmp_path, pool)
 def test_an_interrupted_run_ends_at_once_and_records_nothing_unfinished(project, both, place, tmp_path):
     save(place / "slow.ipynb", with_answer(both, "import time\ntime.sleep(23456)"))
     code = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); from pathlib import Path; from press.course.grade import Course, Pool\n"
+        f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); from pathlib import Path; from course.grade import Course, Pool\n"
         f"with Pool(1) as pool: Course(Path({str(project.root)!r}), Path({str(tmp_path / 'grades')!r})).grade(Path({str(place)!r}), pool)"
     )
     running = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
@@ -458,7 +458,7 @@ def _children_of(pid, depth):
 
 
 def test_feedback_escapes_and_names_visible_tests_but_not_hidden_ones(project, both, place, tmp_path, pool):
-    content = course.answered(both, "a")
+    content = make.answered(both, "a")
     for cell in content["cells"]:
         if cell["metadata"].get("nbgrader", {}).get("grade_id") == "report":
             cell["source"] = "<!-- Task: report -->\n<script>alert(1)</script> & 'more'"
@@ -489,7 +489,7 @@ def sandbox():
 
 
 def test_make_course_writes_what_students_and_instructors_need(project, sandbox, tmp_path):
-    (path,) = course.make(project.root, place=tmp_path / "made", sandbox=sandbox)
+    (path,) = make.make(project.root, place=tmp_path / "made", sandbox=sandbox)
     assert path == tmp_path / "made/release/tiny/tiny.ipynb" and path.with_suffix(".zip").is_file()
     folder = tmp_path / "made/instructor/tiny"
     about = (folder / "README.md").read_text()
@@ -524,7 +524,7 @@ def test_a_source_that_breaks_the_format_is_refused_in_one_sentence(tmp_path, sa
     assert old in ASSIGNMENT
     project.assign(ASSIGNMENT.replace(old, new))
     with pytest.raises(PressError) as caught:
-        course.make(project.root, place=tmp_path / "made", sandbox=sandbox)
+        make.make(project.root, place=tmp_path / "made", sandbox=sandbox)
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -541,6 +541,6 @@ def test_a_solution_that_shows_elsewhere_is_refused(tmp_path):
 ])
 def test_bad_commands_are_answered_in_one_sentence(words, sentence):
     done = subprocess.run(
-        [sys.executable, "-m", "press", "grade", *words], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "COURSE_SECRET": "x"}, capture_output=True, text=True,
+        [sys.executable, "-m", "course", "grade", *words], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "COURSE_SECRET": "x"}, capture_output=True, text=True,
     )
     assert done.returncode == 1 and sentence in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -1,7 +1,7 @@
 """A tiny assignment for the tests of the coursework."""
 
 from conftest import TinyBook
-from press.course.assignment import Assignment
+from course.assignment import Assignment
 
 ASSIGNMENT = '''\
 ---
@@ -88,7 +88,7 @@ def mean(x):
 :minutes: 5
 guess = None
 ### BEGIN SOLUTION
-guess = draw(np.random.default_rng(0), 5) > 0
+guess = draw(np.random.default_rng(0), 5)["value"] > 0
 ### END SOLUTION
 ```
 
@@ -97,7 +97,7 @@ guess = draw(np.random.default_rng(0), 5) > 0
 :id: guess-right
 :points: 2
 assert guess in (True, False), "yes or no"
-assert guess == (draw(np.random.default_rng(0), 5) > 0), "draw it and look"
+assert guess == (draw(np.random.default_rng(0), 5)["value"] > 0), "draw it and look"
 ```
 
 ```{code-cell} ipython3

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 
 from press import pair, source
-from press.course.assignment import SOLUTION, Assignment, Task, inside, outside
+from course.assignment import SOLUTION, Assignment, Task, inside, outside
 from press.errors import PressError
 
 MARK = "# Task: {}"  # first line of a solution cell: it outlives tools that drop a cell's metadata

@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from press import source
-from press.course import build, handed_in, report, secret
-from press.course.assignment import Assignment, assignment, assignments
-from press.course.handed_in import File, Notebook, Student, Unreadable
-from press.course.merge import Blank, belongs, merge
-from press.course.sandbox import Limits, Sandbox, protections
+from course import build, handed_in, report, secret
+from course.assignment import Assignment, assignment, assignments
+from course.handed_in import File, Notebook, Student, Unreadable
+from course.merge import Blank, belongs, merge
+from course.sandbox import Limits, Sandbox, protections
 from press.errors import PressError
 
 ENDED = {

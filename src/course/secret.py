@@ -8,7 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
-from press.course.assignment import Assignment
+from course.assignment import Assignment
 
 
 def course_secret(root: Path) -> bytes:

@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 
-from press.course import child, jail
+from course import child, jail
 
 GRACE = 4  # seconds between the polite end of a cell and the other one
 MOST = 16_000_000  # bytes that a child may write about its cells

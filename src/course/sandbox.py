@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from press.course import jail
+from course import jail
 from press.errors import PressError
 
 FIRST_UID = 60_000
@@ -137,19 +137,19 @@ class Sandbox:
         return {"odd": [], "cpu": 0.0, "seconds": 0.0, "open": None} | reply
 
     def _start(self):
-        source = Path(__file__).resolve().parents[2]
+        source = Path(__file__).resolve().parents[1]
         one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         environment = {name: value for name, value in os.environ.items() if name != "COURSE_SECRET"} | one | {
             "PYTHONPATH": os.pathsep.join([str(source), *filter(None, [os.environ.get("PYTHONPATH")])]), "PYTHONHASHSEED": "0", "MPLBACKEND": "agg",
         }
         self.server = subprocess.Popen(
-            [sys.executable, "-m", "press.course.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
+            [sys.executable, "-m", "course.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
             cwd=self.folder, start_new_session=True,
         )
         self.rest = b""
         if self._answer(180) != {"ready": True}:
             self._stop()
-            raise PressError("The sandbox's server does not start: run python -m press.course.server with PYTHONPATH=src and read what it says.")
+            raise PressError("The sandbox's server does not start: run python -m course.server with PYTHONPATH=src and read what it says.")
 
     def _answer(self, seconds):
         """The server's next line, or None if it is silent for too long, gone, or talks nonsense."""

@@ -9,8 +9,8 @@ import io
 import os
 from pathlib import Path
 
-from press.course.assignment import Assignment
-from press.course.sandbox import CANNOT
+from course.assignment import Assignment
+from course.sandbox import CANNOT
 from press.errors import PressError
 
 BY_HAND = " (by hand)"

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import nbformat
 
-from press.course.assignment import SOLUTION, Assignment, outside
-from press.course.child import bound
-from press.course.handed_in import Notebook
+from course.assignment import SOLUTION, Assignment, outside
+from course.child import bound
+from course.handed_in import Notebook
 
 CODE_MARK = re.compile(r"\s*# Task: ([a-z0-9-]+)[ \t]*(\n|$)")
 WRITTEN_MARK = re.compile(r"\s*<!-- Task: ([a-z0-9-]+) -->[ \t]*(\n|$)")

@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from press import source
-from press.course import build, handed_in, secret
-from press.course.assignment import SOLUTION, Assignment, assignment, assignments
-from press.course.grade import blank, run
-from press.course.handed_in import File, Notebook
-from press.course.merge import Blank
-from press.course.sandbox import CANNOT, Sandbox, protections
+from course import build, handed_in, secret
+from course.assignment import SOLUTION, Assignment, assignment, assignments
+from course.grade import blank, run
+from course.handed_in import File, Notebook
+from course.merge import Blank
+from course.sandbox import CANNOT, Sandbox, protections
 from press.errors import PressError
 
 
