@@ -1,18 +1,23 @@
-"""Data by name: what scikit-learn embeds, what is fetched once from its canonical address and verified, or the reader's own file."""
+"""Data by name: what comes with the libraries, what is fetched once and verified, or the reader's own file.
+
+Every loader prints a short report when the file is the reader's own: what it holds, how it was
+read, and what looks odd about it. What cannot be used is refused in one sentence.
+"""
 
 from __future__ import annotations
 
 import gzip
 import pickle
+import sys
 import tarfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from unlabeled.arrays import ARRAYS, Films, Pictures, Windows, read_films, read_pictures, read_windows
 from unlabeled.runtime import InputError
-
-ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+from unlabeled.tables import Table, Texts, read_table, read_texts
 
 
 @dataclass(frozen=True)
@@ -53,44 +58,17 @@ REGISTRY = {
     },
 }
 
-
-@dataclass(frozen=True)
-class Pictures:
-    """Labelled pictures, split for training and testing.
-
-    Attributes
-    ----------
-    name : str
-    train_images, test_images : float32 arrays of shape (n, height, width) or (n, height, width, channels), values in [0, 1]
-    train_labels, test_labels : int64 arrays of shape (n,), classes numbered from 0
-    """
-
-    name: str
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return int(max(self.train_labels.max(), self.test_labels.max())) + 1
-
-    def resplit(self, rng: np.random.Generator) -> Pictures:
-        """Pool both parts and split them anew at random, with the same sizes."""
-        images = np.concatenate([self.train_images, self.test_images])
-        labels = np.concatenate([self.train_labels, self.test_labels])
-        order = rng.permutation(len(labels))
-        train, test = order[: len(self.train_labels)], order[len(self.train_labels) :]
-        return replace(self, train_images=images[train], train_labels=labels[train], test_images=images[test], test_labels=labels[test])
+EMBEDDED = ("digits", "wine", "breast_cancer", "iris")  # tables that scikit-learn brings along
 
 
 def load(name: str) -> Pictures:
-    """Load pictures by name ("digits", "mnist", "cifar10") or from the reader's own ``.npz`` file.
+    """Pictures by name ("digits", "mnist", "cifar10") or from the reader's own ``.npz`` file.
 
-    "digits" comes with scikit-learn (1797 pictures of 8 x 8, split 1400 / 397); the others are fetched once, verified and
-    cached. An ``.npz`` must hold train_images, train_labels, test_images and test_labels: pictures as whole numbers from 0 to
-    255 or as fractions in [0, 1], labels as whole numbers from 0.
+    "digits" comes with scikit-learn (1797 pictures of 8 x 8, split 1400 / 397); the others are
+    fetched once, verified and cached. An ``.npz`` must hold train_images, train_labels, test_images
+    and test_labels: pictures of shape (n, height, width) or (n, height, width, 1 or 3) as whole
+    numbers from 0 to 255 or as fractions in [0, 1], labels as whole numbers from 0. Channels that
+    come first are turned round, and whole numbers of 0 and 1 alone are taken as they are.
 
     Raises
     ------
@@ -101,8 +79,127 @@ def load(name: str) -> Pictures:
     if name in REGISTRY:
         return {"mnist": _mnist, "cifar10": _cifar10}[name]()
     if name.lower().endswith(".npz"):
-        return _own_pictures(Path(name))
-    raise InputError(f"There is no dataset called {name!r}: use 'digits', {', '.join(map(repr, REGISTRY))} or a path to an .npz file.")
+        return _reported(read_pictures(Path(name)))
+    raise InputError(
+        f"There is no dataset called {name!r}: use 'digits', {', '.join(map(repr, REGISTRY))} or a "
+        f"path to an .npz file."
+    )
+
+
+def table(name: str, *, classes: int = 2, rows_per_class: int = 2, columns: int = 1) -> Table:
+    """A table by name ("digits", "wine", "breast_cancer", "iris") or from the reader's own ``.csv``.
+
+    A ``.csv`` has a header, the classes in a column called ``label`` and numbers everywhere else.
+    Fields may be parted by commas, semicolons or tabs, numbers may have decimal commas. Columns
+    that are the same in every row or copy another one are left out, and the report says so;
+    columns that count the rows or give the class away are refused.
+
+    Parameters
+    ----------
+    classes, rows_per_class, columns : the least that the chapter can work with
+
+    Raises
+    ------
+    InputError : with one sentence that says what is wrong with the name or the file
+    """
+    if name in EMBEDDED:
+        return _embedded_table(name)
+    if name.lower().endswith(".csv"):
+        return _reported(read_table(Path(name), classes, rows_per_class, columns))
+    raise InputError(
+        f"There is no table called {name!r}: use {', '.join(map(repr, EMBEDDED))} or a path to a "
+        f".csv file."
+    )
+
+
+def texts(name: str, *, classes: int = 2, rows_per_class: int = 2) -> Texts:
+    """Texts from the reader's own ``.csv`` with the columns ``text`` and ``label``.
+
+    Parameters
+    ----------
+    classes, rows_per_class : the least that the chapter can work with
+
+    Raises
+    ------
+    InputError : with one sentence that says what is wrong with the name or the file
+    """
+    if name.lower().endswith(".csv"):
+        return _reported(read_texts(Path(name), classes, rows_per_class))
+    raise InputError(f"There are no texts called {name!r}: use a path to a .csv file.")
+
+
+def films(name: str, *, films: int = 1, frames: int = 2) -> Films:
+    """Films from the reader's own ``.npz`` with the arrays ``films`` and ``masks``.
+
+    ``films`` has shape (n, frames, height, width, 3), whole numbers from 0 to 255 or fractions in
+    [0, 1]; ``masks`` (n, frames, height, width) is true where the thing is.
+
+    Parameters
+    ----------
+    films, frames : the least that the chapter can work with
+
+    Raises
+    ------
+    InputError : with one sentence that says what is wrong with the name or the file
+    """
+    if name.lower().endswith(".npz"):
+        return _reported(read_films(Path(name), films, frames))
+    raise InputError(f"There are no films called {name!r}: use a path to an .npz file.")
+
+
+def windows(name: str, *, devices: int = 1, users: int = 1) -> Windows:
+    """Sensor windows from the reader's own ``.npz`` with ``windows``, ``labels`` and ``users``.
+
+    ``windows`` has shape (n, devices, steps, channels), the same moment on every device; ``labels``
+    (n,) are whole numbers from 0; ``users`` (n,) are whole numbers or names.
+
+    Parameters
+    ----------
+    devices, users : the least that the chapter can work with
+
+    Raises
+    ------
+    InputError : with one sentence that says what is wrong with the name or the file
+    """
+    if name.lower().endswith(".npz"):
+        return _reported(read_windows(Path(name), devices, users))
+    raise InputError(f"There are no windows called {name!r}: use a path to an .npz file.")
+
+
+_last_shown = None
+
+
+def _reported(data):
+    """`data`, its report printed unless that was the last thing printed (chapters load for each seed)."""
+    global _last_shown
+    text, cell = data.report(), _cell()
+    if (text, cell) != _last_shown:
+        try:
+            print(text)
+        except UnicodeEncodeError:  # a terminal that knows fewer characters than the file's names
+            print(text.encode(sys.stdout.encoding or "ascii", "backslashreplace").decode("ascii", "replace"))
+        _last_shown = text, cell
+    return data
+
+
+def _cell():
+    """The number of the notebook's cell that runs, None elsewhere."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell.execution_count if shell else None
+
+
+def _embedded_table(name):
+    import sklearn.datasets
+
+    bunch = getattr(sklearn.datasets, f"load_{name}")()
+    return Table(
+        name,
+        np.asarray(bunch.data, np.float64),
+        np.asarray(bunch.target, np.int64),
+        tuple(map(str, bunch.feature_names)),
+        tuple(map(str, bunch.target_names)),
+    )
 
 
 def _digits():
@@ -163,50 +260,3 @@ def _cifar10():
         return np.concatenate(images[part]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1).astype(np.float32, order="C") / 255
 
     return Pictures("cifar10", pictures("train"), np.array(labels["train"], np.int64), pictures("test"), np.array(labels["test"], np.int64))
-
-
-def _own_pictures(path):
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in ARRAYS if name not in file.files]
-            arrays = {name: file[name] for name in ARRAYS if name in file.files}
-    except FileNotFoundError:
-        raise InputError(f"There is no dataset file {str(path)!r}: check the path.") from None
-    except Exception:
-        raise InputError(f"The dataset file {str(path)!r} cannot be read as .npz: write it with numpy.savez, without Python objects.") from None
-    if missing:
-        raise InputError(f"The dataset file {str(path)!r} lacks {' and '.join(missing)}: an .npz must hold {', '.join(ARRAYS)}.")
-    for part in ("train", "test"):
-        arrays[f"{part}_images"] = _checked_images(path, f"{part}_images", arrays[f"{part}_images"])
-        arrays[f"{part}_labels"] = _checked_labels(path, f"{part}_labels", arrays[f"{part}_labels"], len(arrays[f"{part}_images"]))
-    if arrays["train_images"].shape[1:] != arrays["test_images"].shape[1:]:
-        raise InputError(
-            f"In {str(path)!r} the training pictures have shape {arrays['train_images'].shape[1:]} and the test pictures "
-            f"{arrays['test_images'].shape[1:]}: make them alike."
-        )
-    if arrays["train_labels"].max() + 1 != len(np.unique(arrays["train_labels"])):
-        raise InputError(f"In {str(path)!r} the training labels skip a class: number the classes 0, 1, 2, … without gaps.")
-    if arrays["test_labels"].max() > arrays["train_labels"].max():
-        raise InputError(f"In {str(path)!r} the test labels hold a class that the training labels lack: give both the same classes.")
-    return Pictures(path.stem, *(arrays[name] for name in ARRAYS))
-
-
-def _checked_images(path, name, images):
-    if images.ndim not in (3, 4) or not images.size or images.dtype.kind not in "uif":
-        raise InputError(f"In {str(path)!r} {name} has shape {images.shape} and type {images.dtype}: pictures are numbers of shape (n, height, width[, channels]).")
-    if not np.isfinite(images).all():
-        raise InputError(f"In {str(path)!r} {name} holds NaN or infinity: remove those pictures.")
-    integer = images.dtype.kind in "ui"
-    with np.errstate(over="ignore"):  # what overflows is out of range, and refused below
-        images = images.astype(np.float32) / (255 if integer else 1)
-    if images.min() < 0 or images.max() > 1:
-        raise InputError(f"In {str(path)!r} {name} has values outside {'0 to 255' if integer else '[0, 1]'}: rescale the pictures.")
-    return images
-
-
-def _checked_labels(path, name, labels, n):
-    if labels.shape != (n,) or labels.dtype.kind not in "ui" or labels.min() < 0:
-        raise InputError(f"In {str(path)!r} {name} has shape {labels.shape} and type {labels.dtype}: labels are {n} whole numbers from 0, one per picture.")
-    return labels.astype(np.int64)
-
-
