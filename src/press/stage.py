@@ -10,14 +10,10 @@ from urllib.parse import quote
 import nbformat
 from unlabeled import claims
 
-from press import aside, pages, source
+from press import aside, pages, shown, source
 from press.errors import PressError
 from press.pair import Links, address, authors, cited, own_text, pair, title
 from press.source import Chapter
-
-# How the book shows the cells of the contract, in the tags that Jupyter Book knows.
-SHOWN = {"bootstrap": "remove-cell", "figure": "hide-input", "prose": "remove-input", "exercise": "hide-input", "check": "hide-input", "solution": "hide-cell"}
-PROMPTS = {"figure": "the code of this figure", "exercise": "the exercise's first lines", "check": "the check", "solution": "a solution"}
 
 
 def stage(root: Path = source.ROOT) -> Path:
@@ -82,12 +78,9 @@ def staged(run: pages.Run) -> nbformat.NotebookNode:
                 if "## The negative control" in cell.source:
                     cell.source = _with_control(cell.source, run)
         else:
-            tags = cell.metadata.get("tags", [])
-            cell.metadata["tags"] = [SHOWN.get(name, name) for name in tags]
-            if prompt := next((PROMPTS[name] for name in tags if name in PROMPTS), None):
-                cell.metadata["mystnb"] = {"code_prompt_show": f"Show {prompt}", "code_prompt_hide": f"Hide {prompt}"}
             for output in cell.outputs:
                 output.get("data", {}).pop(claims.MIME, None)
+    notebook.cells = shown.arranged(notebook.cells, chapter)
     notebook.cells.append(nbformat.v4.new_markdown_cell(_footer(chapter)))
     return notebook
 

@@ -44,9 +44,23 @@ def test_the_site_shows_the_chapter_with_its_outputs_and_verdicts(built):
     assert "Effect of the mechanism" in text, "the control's outcome stands on the page"
 
 
+def test_setting_up_asides_and_answers_are_folds_and_methods_stand_open(built):
+    text = page(built, "notebooks/foundations/tiny.html")
+    body = text[text.index('<article class="bd-article"') :]
+    folds = re.findall(r'<details class="fold (\w+)"><summary>(.*?)</summary>(.*?)</details>', body, re.DOTALL)
+    assert [kind for kind, _, _ in folds] == ["setup", "setup", "aside"] + ["answer"] * 4
+    assert "use_style" in folds[0][2] and "first_seed" in folds[1][2] and "rival_test" in folds[1][2]
+    assert folds[2][1] == "how large the noise is." and "It has a size, too." in folds[2][2] and "The aside ends here." in folds[2][2]
+    assert "**Aside" not in body and "Verdicts" not in folds[2][2]
+    assert all("look again" in content and "<h" not in content for _, _, content in folds[3:])
+    open_ = re.sub(r"<details.*?</details>", "", body, flags=re.DOTALL)
+    assert "One normal number around" in open_ and "NotImplementedError" in open_ and "The claims under test" in open_
+    assert "not tried" not in body and "NotImplementedError" not in "".join(content for _, _, content in folds)
+
+
 def test_scorecard_lists_every_claim_without_javascript(built):
     text = page(built, "book/scorecard.html")
-    assert text.count("<tr data-part=") == 2
+    assert text.count("<tr data-part=") == 3
     assert "../notebooks/foundations/tiny.html#claim-shift" in text
     assert 'role="img" aria-label=' in text
 
@@ -55,7 +69,7 @@ def test_scorecard_downloads_agree_with_the_records(built):
     listed = json.loads(page(built, "book/scorecard.json"))
     assert [(record["chapter"], record["control"]) for record in listed] == [("tiny", False), ("tiny", True)]
     lines = page(built, "book/scorecard.csv").splitlines()
-    assert len(lines) == 3 and ",reproduced," in lines[1] and ",out of reach," in lines[2]
+    assert len(lines) == 5 and all(",reproduced," in lines[place] for place in (1, 2, 4)) and ",out of reach," in lines[3]
 
 
 def test_roadmap_names_what_is_to_come_and_nothing_that_exists(built):
@@ -99,7 +113,7 @@ def test_pages_with_tracebacks_pictures_without_alt_and_outside_files_are_named(
 
 
 def test_a_failing_cell_leaves_nothing_but_the_failed_notebook(tiny):
-    tiny.spoil("values = [", "raise RuntimeError('no luck')\nvalues = [")
+    tiny.spoil("results = run", "raise RuntimeError('no luck')\nresults = run")
     with pytest.raises(PressError, match="RuntimeError: no luck"):
         execute(tiny)
     assert not tiny.chapter.executed().exists()
@@ -156,7 +170,7 @@ def test_a_chapter_without_ledger_is_refused(built, tmp_path):
 
 
 def test_a_claim_without_test_stops_the_run(tiny):
-    tiny.spoil('ledger.out_of_reach("far", "No scale says what far is.")\n', "")
+    tiny.spoil('far.out_of_reach("No scale says what far is.")\n', "")
     with pytest.raises(PressError, match="'far' has no test"):
         execute(tiny)
 
