@@ -9,6 +9,7 @@ import http.server
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 from press import pair, records, source, surroundings
@@ -45,7 +46,7 @@ def flow(arguments) -> None:
     if code:
         if not any(line.startswith("press: ") for line in log):
             sys.stderr.writelines(log[-30:])
-        raise PressError("The build stopped: the reason stands above.")
+        raise PressError("The build stopped: mend what stands above and run the same command again.")
 
 
 def _relay(lines) -> list[str]:
@@ -266,7 +267,27 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("press: interrupted.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        print(f"press: {_unforeseen(error)}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _unforeseen(error):
+    """What to do about an error that nothing in the press expects, in one sentence; its traceback goes to build/logs."""
+    said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(".")
+    log = ROOT / "build/logs/press.log"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="replace")
+    except OSError:
+        return f"Nothing can be written to {log.parent} ({said}): put the book where you may write, and make room."
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be used ({error.strerror}): see to its rights, its disk and its place, and run the same command again."
+    return f"An error of the press itself ({said}): report it with {log.relative_to(ROOT)}."
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def require(real: dict, control: dict) -> list[dict]:
         if row["verdict"] != "reproduced":
             continue
         if row["control_verdict"] == "reproduced":
-            raise PressError(f"{name}: the central claim {row['claim']} is reproduced even under the negative control: its tests do not see the mechanism.")
+            raise PressError(f"{name}: the central claim {row['claim']} is reproduced even under the negative control: its tests do not see the mechanism, so test what it changes.")
         if not row["low"] > 0:
             raise PressError(
                 f"{name}: the negative control leaves {row['claim']}/{row['test']} as it is "

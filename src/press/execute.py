@@ -54,16 +54,17 @@ def run(chapter: Chapter, parameters: dict, target: Path) -> None:
                 execution_timeout=TIMEOUT.get(profile), cwd=str(chapter.root / "build/home/work"), log_output=False, coalesce_streams=True,
             )
     except papermill.PapermillExecutionError as error:
-        reason = error.evalue if error.ename == "InputError" else f"{error.ename}: {error.evalue}"
-        raise PressError(f"{name} stopped: {' '.join(reason.split())} [cell {error.cell_index}; all of it in {failed.relative_to(chapter.root)}]") from None
+        raise PressError(_stopped(name, error, parameters, failed.relative_to(chapter.root))) from None
     except KeyboardInterrupt:
-        raise PressError(f"{name} was interrupted; nothing of it was kept.") from None
+        raise PressError(f"{name} was interrupted, and nothing of it was kept: run the same command again.") from None
     except PressError:
         raise
     except Exception as error:  # a time-out, a kernel that died: papermill has many ways to say so
         reason = " ".join(str(error).split())[:300]
         where = failed if failed.is_file() else log(chapter)
-        raise PressError(f"{name} could not be run: {type(error).__name__}: {reason} [see {where.relative_to(chapter.root)}].") from None
+        raise PressError(
+            f"{name} could not be run ({type(error).__name__}: {reason.rstrip('.')}): see {where.relative_to(chapter.root)}, and run the same command again."
+        ) from None
     notebook = nbformat.read(failed, as_version=4)
     _strip(notebook)
     notebook.metadata["run"] = dict(
@@ -78,6 +79,20 @@ def run(chapter: Chapter, parameters: dict, target: Path) -> None:
     failed.replace(target)
     cost = notebook.metadata["run"]
     print(f"{name}: done in {cost['seconds']:.0f} s ({cost['cpu_seconds']:.0f} CPU-seconds, {cost['peak_mb']} MB)", flush=True)
+
+
+def _stopped(name, error, parameters, notebook):
+    """What a cell that failed means to the one who ran it, in one sentence."""
+    said = " ".join(f"{error.evalue}".split())
+    if error.ename == "InputError":
+        return f"{name} stopped: {said}"
+    said = f"{error.ename}: {said}".rstrip(".")[:300]
+    if Path(str(parameters.get("dataset", ""))).suffix:
+        return (
+            f"{name} cannot work with this data and does not foresee it ({said}): compare the file with what the chapter's page "
+            f"asks for, and if it complies, report the fault with {notebook}."
+        )
+    return f"{name} stopped: {said}; mend the cell [cell {error.cell_index}; all of it in {notebook}]."
 
 
 def _literal(path):

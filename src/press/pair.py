@@ -180,7 +180,7 @@ def _doc(text, chapter, links):
     document = target.lstrip("/") if target.startswith("/") else _relative(f"notebooks/{chapter.part}", target)
     path = chapter.root / f"{document.replace('notebooks/', 'book/', 1) if document.startswith('notebooks/') else document}.md"
     if not path.is_file():
-        raise PressError(f"{chapter.text} links to {target!r}, and there is no {path}.")
+        raise PressError(f"{chapter.text} links to {target!r}, and there is no {path}: mend the link.")
     heading = re.search(r"^# (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return f"[{name or heading[1].strip()}]({links.page(document)})"
 

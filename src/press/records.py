@@ -62,7 +62,7 @@ def check(record: dict, path: Path, chapter: Chapter) -> None:
     problem = jsonschema.exceptions.best_match(_validator().iter_errors(record))
     if problem:
         place = "/".join(map(str, problem.absolute_path)) or "the record"
-        raise PressError(f"The record {path} breaks the schema at {place}: {problem.message.splitlines()[0][:200]}.")
+        raise PressError(f"The record {path} breaks the schema at {place}: {problem.message.splitlines()[0][:200]}; run the chapter again.")
     if record["chapter"] != chapter.name:
         raise PressError(f"The record {path} belongs to the chapter {record['chapter']!r}, not to {chapter.name!r}: put it in its place.")
     _unique([claim["id"] for claim in record["claims"]], f"The record {path} has two claims with the id")

@@ -82,7 +82,7 @@ class Chapter:
         """The front matter's ``chapter:`` block, checked; keys of MORE that it leaves out are empty."""
         card = front_matter(self.text).get("chapter")
         if not isinstance(card, dict):
-            raise PressError(f"{self.text} has no chapter: block in its front matter.")
+            raise PressError(f"{self.text} has no chapter: block in its front matter: add it as CONTRIBUTING.md shows.")
         card = {key: kind() for key, kind in MORE.items()} | card
         for key, kind in (CARD | MORE).items():
             if not isinstance(card.get(key), kind):

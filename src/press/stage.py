@@ -44,7 +44,7 @@ def stage(root: Path = source.ROOT) -> Path:
         text = path.read_text(encoding="utf-8")
         for place, block in blocks.items():
             if f"<!-- {place} -->" not in text:
-                raise PressError(f"book/{name}.md has no line '<!-- {place} -->' for what the press puts there.")
+                raise PressError(f"book/{name}.md has no line '<!-- {place} -->' for what the press puts there: add it.")
             text = text.replace(f"<!-- {place} -->", block)
         path.write_text(text, encoding="utf-8")
     return folder

@@ -101,7 +101,7 @@ def log_ratio(ours: Sequence[float], theirs: Sequence[float]) -> np.ndarray:
     """Natural logarithm of `ours` / `theirs`, seed by seed (both positive, shape (seeds,))."""
     ours, theirs = _paired(ours, theirs)
     if (ours <= 0).any() or (theirs <= 0).any():
-        raise InputError("A log ratio needs positive values: use a paired difference where zero can occur.")
+        raise InputError("A log ratio needs positive values: use a paired difference where zero can occur, or, with data of your own, harder examples.")
     return np.log(ours / theirs)
 
 
@@ -283,15 +283,20 @@ class Claim:
                 f"The test {name} needs one value per seed, {n} in all, but got an array of shape {values.shape}."
             )
         if not (np.abs(values) < 1e150).all():  # beyond, the variance overflows; NaN compares false
-            raise InputError(f"The test {name} got NaN or infinity: find the seed where the experiment broke.")
+            raise InputError(
+                f"On this data the test {name} has no finite number for some seed: try data with more examples of each class."
+                if self._run.own else f"The test {name} got NaN or infinity: find the seed where the experiment broke."
+            )
         if not np.isfinite(margin):
             raise InputError(f"The test {name} has the margin {margin}: it must be a finite number.")
         if kind != "exact" and n < 2:
-            raise InputError(f"The test {name} has too few seeds for an interval: at least 2 are needed.")
+            raise InputError(f"The test {name} has too few seeds for an interval: set seeds=2 or more.")
         # Differences that are all zero say "no effect"; any other constant was never drawn from seeds.
         if kind != "exact" and values.any() and not values.std(ddof=1) > 1e-12 * np.abs(values).max():
             raise InputError(
-                f"The test {name} got the same value for every seed: an interval needs spread, so use exact for identities."
+                f"On this data every seed gives the test {name} the same value, so that no interval can be drawn: try more examples, or harder ones."
+                if self._run.own
+                else f"The test {name} got the same value for every seed: an interval needs spread, so use exact for identities."
             )
         test = (
             dict(id=id, what=what, kind=kind, direction=direction, margin=float(margin), level=LEVEL, values=values.tolist())

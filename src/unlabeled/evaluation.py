@@ -121,7 +121,7 @@ def cka(a, b) -> float:
     """
     a, b = (np.asarray(part, dtype=np.float64).reshape(len(part), -1) for part in (a, b))
     if len(a) != len(b):
-        raise InputError(f"CKA compares features of the same examples, not of {len(a)} and {len(b)}.")
+        raise InputError(f"CKA compares features of the same examples, not of {len(a)} and {len(b)}: pass one row for each in both.")
     a, b = a - a.mean(0), b - b.mean(0)
     scale = np.linalg.norm(a.T @ a) * np.linalg.norm(b.T @ b)
     return float(np.linalg.norm(a.T @ b) ** 2 / scale) if scale > 0 else 0.0
