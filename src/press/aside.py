@@ -48,6 +48,19 @@ def _read(path):
     return notebook
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a kill leaves either the former content or the new, and never a part."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
 def put(path: Path, text: str, document: str) -> Path | None:
     """Write the notebook `text` to `path`; what stands there and is not ours is first copied aside.
 
@@ -66,15 +79,7 @@ def put(path: Path, text: str, document: str) -> Path | None:
             there = _read(path)
             if there is None or digest(there) != digest(json.loads(text)):
                 kept = _copy_aside(path)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-        try:
-            with open(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_whole(path, text)
     except OSError as error:
         raise PressError(f"{path} cannot be written ({error.strerror}): make its folder writable.") from None
     return kept

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from press import pair, source
+from press.aside import write_whole
 from press.errors import PressError
 from press.pages import PARTS
 
@@ -61,13 +62,14 @@ def create(name: str, part: str, paper: str = "", root: Path = source.ROOT) -> l
     if paper and not found:
         raise PressError(f"book/references.bib has no entry {paper!r}: add it, or leave PAPER out.")
     if not found:
-        bibliography.write_text(entries.rstrip("\n") + f"\n\n@misc{{{key},\n  title={{TODO}}, author={{Todo, Nobody}}, year={{2000}}\n}}\n", encoding="utf-8")
+        write_whole(bibliography, entries.rstrip("\n") + f"\n\n@misc{{{key},\n  title={{TODO}}, author={{Todo, Nobody}}, year={{2000}}\n}}\n")
     text = TEMPLATE.read_text(encoding="utf-8")
     for mark, value in {"@NAME@": name, "@PAPER@": key}.items():
         text = text.replace(mark, value)
     for path, content in {chapter.text: text, test: TEST.format(name=name)}.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(content)
     _list(root / "_toc.yml", chapter)
     pair.write(root)
     return [chapter.text, chapter.notebook, test]
@@ -86,4 +88,4 @@ def _list(path, chapter):
         place = captions[-1] if captions else len(lines)
         opener = [f"      - file: book/{chapter.part}/index"] if (chapter.root / "book" / chapter.part / "index.md").is_file() else []
         lines[place:place] = [f"  - caption: {PARTS[chapter.part]}", "    chapters:", *opener, entry]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(path, "\n".join(lines) + "\n")
