@@ -24,6 +24,7 @@ def fit(
     momentum: float = 0.9,
     weight_decay: float = 0.0,
     clip: float | None = None,
+    members: int | None = None,
     validate: Callable[[], float] | None = None,
     every: int = 50,
 ) -> np.ndarray:
@@ -39,6 +40,7 @@ def fit(
     schedule : "constant"; "cosine", falling to 0 (Loshchilov and Hutter, 2017); or "one-cycle",
         rising over the first 30 % and then falling (Smith, 2018)
     clip : largest norm of the gradient of all parameters together, or None
+    members : how many stacked models the parameters' first axis holds; each is then clipped alone
     validate : function that scores the weights as they are, higher is better; asked every `every`
         steps and at the end, and the best weights are kept
 
@@ -67,7 +69,7 @@ def fit(
         value = loss(step)
         value.backward()
         if clip is not None:
-            torch.nn.utils.clip_grad_norm_(parameters, clip)
+            _clip(parameters, clip, members)
         method.step()
         losses[step] = value.detach()
         if validate is not None and ((step + 1) % every == 0 or step + 1 == steps):
@@ -82,6 +84,17 @@ def fit(
             for parameter, value in zip(parameters, kept):
                 parameter.copy_(value)
     return losses
+
+
+@torch.no_grad()
+def _clip(parameters, limit, members):
+    if members is None:
+        torch.nn.utils.clip_grad_norm_(parameters, limit)
+        return
+    squares = sum(weight.grad.flatten(1).square().sum(1) for weight in parameters)
+    factor = limit / squares.sqrt().clamp(min=limit)
+    for weight in parameters:
+        weight.grad *= factor.view(-1, *[1] * (weight.dim() - 1))
 
 
 def rate(schedule: str, step: int, steps: int) -> float:
