@@ -1,4 +1,4 @@
-"""The reader's own .npz files: pictures, films and sensor windows, looked at before they are used."""
+"""The reader's own .npz files: pictures, films, sensor windows, looked at before they are used."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Pictures:
         return lines(
             f"Data {self.name!r}: pictures of {_layout(self.train_images.shape[1:])}",
             *(
-                f"{word}: {count(len(labels), 'picture')}, {class_counts(labels, range(self.classes))}"
+                f"{word}: {count(len(labels), 'picture')}, "
+                f"{class_counts(labels, range(self.classes))}"
                 for word, labels in (("training", self.train_labels), ("test", self.test_labels))
             ),
             *self.notes,
@@ -124,7 +125,8 @@ class Windows:
         return lines(
             f"Data {self.name!r}: {count(n, 'window')} x {count(devices, 'device')} x "
             f"{count(steps, 'step')} x {count(channels, 'channel')}",
-            f"{class_counts(self.labels, range(self.classes))}; {count(int(self.users.max()) + 1, 'user')}",
+            f"{class_counts(self.labels, range(self.classes))}; "
+            f"{count(int(self.users.max()) + 1, 'user')}",
             f"values: {self.windows.min():.3g} to {self.windows.max():.3g}",
             *self.notes,
         )
@@ -152,7 +154,8 @@ def read_arrays(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
             size = sum(_size(path, name) for name in needed if name not in missing)
             if size > LARGEST:
                 raise InputError(
-                    f"{where} holds {size:,} numbers, more than {LARGEST:,}: keep fewer or smaller ones."
+                    f"{where} holds {size:,} numbers, more than {LARGEST:,}: keep fewer or "
+                    "smaller ones."
                 )
             arrays = {name: file[name] for name in needed if name not in missing}
     except InputError:
@@ -160,7 +163,9 @@ def read_arrays(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise InputError(f"There is no dataset file {str(path)!r}: check the path.") from None
     except MemoryError:
-        raise InputError(f"{where} does not fit into memory: keep fewer or smaller arrays.") from None
+        raise InputError(
+            f"{where} does not fit into memory: keep fewer or smaller arrays."
+        ) from None
     except Exception:  # NumPy and zipfile raise many kinds
         raise InputError(
             f"{where} cannot be read as .npz: write it with numpy.savez, without Python objects."
@@ -176,7 +181,10 @@ def _size(path, name):
     """How many numbers an array has by its header, before any of it is unpacked."""
     with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
         version = np.lib.format.read_magic(member)
-        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }
         return math.prod(header[version](member)[0])
 
 
@@ -191,9 +199,14 @@ def read_pictures(path: Path) -> Pictures:
         images = arrays[name]
         if images.ndim not in (3, 4) or not images.size or images.dtype.kind not in "buif":
             side = math.isqrt(images.shape[1]) if images.ndim == 2 else 0
-            flat = f" (perhaps reshape to (n, {side}, {side}))" if side > 1 and side**2 == images.shape[1] else ""
+            flat = (
+                f" (perhaps reshape to (n, {side}, {side}))"
+                if side > 1 and side**2 == images.shape[1]
+                else ""
+            )
             raise InputError(
-                f"In {str(path)!r} {name} has shape {images.shape} and type {images.dtype}: pictures "
+                f"In {str(path)!r} {name} has shape {images.shape} and type {images.dtype}: "
+                "pictures "
                 f"are numbers of shape (n, height, width[, channels]){flat}."
             )
         if images.ndim == 4:
@@ -207,7 +220,11 @@ def read_pictures(path: Path) -> Pictures:
     arrays |= dict(zip(parts, _scaled(path, {name: arrays[name] for name in parts}, notes)))
     for part in ("train", "test"):
         arrays[f"{part}_labels"] = _labels(
-            path, f"{part}_labels", arrays[f"{part}_labels"], len(arrays[f"{part}_images"]), "picture"
+            path,
+            f"{part}_labels",
+            arrays[f"{part}_labels"],
+            len(arrays[f"{part}_images"]),
+            "picture",
         )
     _check_classes(path, "training labels", arrays["train_labels"])
     if arrays["test_labels"].max() > arrays["train_labels"].max():
@@ -221,7 +238,10 @@ def read_pictures(path: Path) -> Pictures:
         notes.append(f"note: {count(leaked, 'test picture')} also in the training part")
     if copies := len(keys["train_images"]) - len(known):
         notes.append(f"note: {count(copies, 'training picture')} more than once")
-    flat = sum(int((np.ptp(arrays[name].reshape(len(arrays[name]), -1), axis=1) == 0).sum()) for name in parts)
+    flat = sum(
+        int((np.ptp(arrays[name].reshape(len(arrays[name]), -1), axis=1) == 0).sum())
+        for name in parts
+    )
     if flat:
         notes.append(f"note: {count(flat, 'picture')} of one flat tone")
     steps = np.diff(arrays["train_labels"])
@@ -242,7 +262,8 @@ def _channels_last(path, name, images, axis, notes):
     channels = first if first < last else last
     drop = "drop the fourth, the transparency" if channels == 4 else "pick or average channels"
     raise InputError(
-        f"In {str(path)!r} {name} has shape {images.shape}, so it seems to have {channels} channels "
+        f"In {str(path)!r} {name} has shape {images.shape}, so it seems to have {channels} "
+        "channels "
         f"where pictures have 1 (grey) or 3 (colour): {drop}."
     )
 
@@ -260,24 +281,33 @@ def _scaled(path, arrays, notes):
                 hint = (
                     "they are whole numbers, so convert them with .astype(numpy.uint8)"
                     if whole
-                    else "undo the standardisation" if low < 0 else "rescale the pictures"
+                    else "undo the standardisation"
+                    if low < 0
+                    else "rescale the pictures"
                 )
-                raise InputError(f"{where} has values outside [0, 1], from {low:.4g} to {high:.4g}: {hint}.")
+                raise InputError(
+                    f"{where} has values outside [0, 1], from {low:.4g} to {high:.4g}: {hint}."
+                )
         elif images.dtype.kind != "b" and (images.min() < 0 or images.max() > 255):
             raise InputError(f"{where} has values outside 0 to 255: rescale the pictures.")
     peak = {
-        kind: max((images.max() for images in arrays.values() if images.dtype.kind in kind), default=None)
+        kind: max(
+            (images.max() for images in arrays.values() if images.dtype.kind in kind), default=None
+        )
         for kind in ("bui", "f")
     }
     where, scale = f"In {str(path)!r}", {"bui": 1, "f": 1}
     lowest = min(float(images.min()) for images in arrays.values())
     if all(images.min() == images.max() for images in arrays.values()):
-        raise InputError(f"{where} all pixels have the same value: check how the pictures were written.")
+        raise InputError(
+            f"{where} all pixels have the same value: check how the pictures were written."
+        )
     if peak["bui"] is not None:
         top = int(peak["bui"])
         if 1 < top < 64:
             raise InputError(
-                f"{where} the largest whole number is {top}, so the scale does not seem to be 0 to 255: "
+                f"{where} the largest whole number is {top}, so the scale does not seem to be 0 "
+                "to 255: "
                 f"divide by the largest value possible and save the pictures as fractions."
             )
         if top > 1:
@@ -289,12 +319,15 @@ def _scaled(path, arrays, notes):
         top = float(peak["f"])
         if top <= 1.001 / 255:
             raise InputError(
-                f"{where} the largest value is {top:.2g}, as if the pictures had been divided by 255 "
+                f"{where} the largest value is {top:.2g}, as if the pictures had been divided by "
+                "255 "
                 f"twice: multiply them by 255."
             )
         notes.append(f"values: fractions, {lowest:.3g} to {top:.3g}, taken as they are")
     return [
-        np.ascontiguousarray(images.astype(np.float32) / scale["f" if images.dtype.kind == "f" else "bui"])
+        np.ascontiguousarray(
+            images.astype(np.float32) / scale["f" if images.dtype.kind == "f" else "bui"]
+        )
         for images in arrays.values()
     ]
 
@@ -341,15 +374,19 @@ def read_films(path: Path, least_films: int, least_frames: int) -> Films:
     n, frames = films.shape[:2]
     if n < least_films or frames < least_frames:
         raise InputError(
-            f"In {str(path)!r} {count(n, 'film')} of {count(frames, 'frame')} are too few: at least "
+            f"In {str(path)!r} {count(n, 'film')} of {count(frames, 'frame')} are too few: at "
+            "least "
             f"{least_films} of {least_frames} are needed."
         )
     if masks.dtype.kind == "f" and not np.isfinite(masks).all():
-        raise InputError(f"In {str(path)!r} masks hold NaN or infinity: write them as true and false.")
+        raise InputError(
+            f"In {str(path)!r} masks hold NaN or infinity: write them as true and false."
+        )
     masks = masks > 0
     if masks.all() or not masks.any():
         raise InputError(
-            f"In {str(path)!r} masks are {'true' if masks.all() else 'false'} everywhere: they must be "
+            f"In {str(path)!r} masks are {'true' if masks.all() else 'false'} everywhere: they "
+            "must be "
             f"true where the thing is, false elsewhere."
         )
     (films,) = _scaled(path, {"films": films}, notes)
@@ -367,17 +404,22 @@ def read_windows(path: Path, least_devices: int, least_users: int) -> Windows:
     windows = arrays["windows"]
     if windows.ndim != 4 or not windows.size or windows.dtype.kind not in "uif":
         raise InputError(
-            f"In {str(path)!r} windows have shape {windows.shape} and type {windows.dtype}: they are "
+            f"In {str(path)!r} windows have shape {windows.shape} and type {windows.dtype}: they "
+            "are "
             f"numbers of shape (n, devices, steps, channels)."
         )
     n, devices, steps, channels = windows.shape
     if channels > steps:
         raise InputError(
-            f"In {str(path)!r} windows have {channels} channels and {count(steps, 'step')}: the axes "
+            f"In {str(path)!r} windows have {channels} channels and {count(steps, 'step')}: the "
+            "axes "
             f"must be (n, devices, steps, channels), so swap the last two."
         )
     if not np.isfinite(windows).all() or np.abs(windows).max() > 1e30:
-        raise InputError(f"In {str(path)!r} windows hold NaN, infinity or far too large numbers: remove those windows.")
+        raise InputError(
+            f"In {str(path)!r} windows hold NaN, infinity or far too large numbers: remove those "
+            "windows."
+        )
     labels = _labels(path, "labels", arrays["labels"], n, "window")
     _check_classes(path, "labels", labels)
     users = arrays["users"]
@@ -387,9 +429,15 @@ def read_windows(path: Path, least_devices: int, least_users: int) -> Windows:
             f"whole numbers or names, one per window."
         )
     users = np.unique(users, return_inverse=True)[1].astype(np.int64)
-    for what, found, least in (("device", devices, least_devices), ("user", users.max() + 1, least_users)):
+    for what, found, least in (
+        ("device", devices, least_devices),
+        ("user", users.max() + 1, least_users),
+    ):
         if found < least:
-            raise InputError(f"In {str(path)!r} windows are of {count(found, what)}: at least {least} are needed.")
+            raise InputError(
+                f"In {str(path)!r} windows are of {count(found, what)}: at least {least} are "
+                "needed."
+            )
     windows = windows.astype(np.float32)
     for d in np.flatnonzero(np.ptp(windows, axis=2).max(axis=(0, 2)) == 0):
         notes.append(f"note: device {d} never changes within a window")

@@ -1,4 +1,4 @@
-"""Data by name: what comes with the libraries, what is fetched once and verified, or the reader's own file.
+"""Data by name: what libraries bring along, what is fetched and verified, or the reader's own file.
 
 Every loader prints a short report when the file is the reader's own: what it holds, how it was
 read, and what looks odd about it. What cannot be used is refused in one sentence.
@@ -6,63 +6,61 @@ read, and what looks odd about it. What cannot be used is refused in one sentenc
 
 from __future__ import annotations
 
-import gzip
-import pickle
 import sys
-import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from unlabeled.arrays import ARRAYS, Films, Pictures, Windows, read_films, read_pictures, read_windows
+from unlabeled.arrays import (
+    ARRAYS,
+    Films,
+    Pictures,
+    Windows,
+    read_films,
+    read_pictures,
+    read_windows,
+)
+from unlabeled.registry import (
+    REGISTRY,
+    arrays,
+    arrays_path,
+    data_folder,
+    intact,
+    read_kept,
+    unpacked,
+)
 from unlabeled.runtime import InputError
 from unlabeled.tables import Table, Texts, read_table, read_texts
 
 
-@dataclass(frozen=True)
-class Source:
-    """One file of the registry: its addresses in the order in which they are tried, its checksum and where that comes from."""
-
-    file: str
-    addresses: tuple[str, ...]
-    checksum: str
-    confirmed: bool = False  # True once the checksum has been compared with the canonical file itself
-
-
-# The checksums are those that torchvision publishes; none has been compared with the canonical file by this project yet,
-# so they are marked unconfirmed. A file that does not match is refused, fresh or cached.
-_MNIST = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
-REGISTRY = {
-    "mnist": {
-        "licence": "CC BY-SA 3.0",
-        "files": tuple(
-            Source(name, tuple(base + name for base in _MNIST), "md5:" + md5)
-            for name, md5 in (
-                ("train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-                ("train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432"),
-                ("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3"),
-                ("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c"),
-            )
-        ),
-    },
-    "cifar10": {
-        "licence": "none stated; free for research (Krizhevsky, 2009)",
-        "files": (
-            Source(
-                "cifar-10-python.tar.gz",
-                ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",),
-                "md5:c58f30108f718f92721af3b95e74349a",
-            ),
-        ),
-    },
+# What scikit-learn brings along: what it holds, its licence, its citation.
+EMBEDDED = {
+    "digits": (
+        "1,797 pictures of 8 x 8, or a table of 64 columns, 10 classes",
+        "CC BY 4.0",
+        "Alpaydin, Kaynak, Optical recognition of handwritten digits, UCI repository, 1998",
+    ),
+    "wine": (
+        "a table of 178 rows, 13 columns, 3 classes",
+        "CC BY 4.0",
+        "Aeberhard, Forina, Wine, UCI repository, 1992",
+    ),
+    "breast_cancer": (
+        "a table of 569 rows, 30 columns, 2 classes",
+        "CC BY 4.0",
+        "Wolberg, Mangasarian, Street, Breast cancer Wisconsin (diagnostic), UCI repository, 1993",
+    ),
+    "iris": (
+        "a table of 150 rows, 4 columns, 3 classes",
+        "CC BY 4.0",
+        "Fisher, The use of multiple measurements in taxonomic problems, 1936",
+    ),
 }
-
-EMBEDDED = ("digits", "wine", "breast_cancer", "iris")  # tables that scikit-learn brings along
+PICTURES = ("mnist", "fashion_mnist", "cifar10")  # the registry's pictures; the rest are texts
 
 
 def load(name: str) -> Pictures:
-    """Pictures by name ("digits", "mnist", "cifar10") or from the reader's own ``.npz`` file.
+    """Pictures by name ("digits", "mnist", "fashion_mnist", "cifar10") or from an own ``.npz``.
 
     "digits" comes with scikit-learn (1797 pictures of 8 x 8, split 1400 / 397); the others are
     fetched once, verified and cached. An ``.npz`` must hold train_images, train_labels, test_images
@@ -76,18 +74,18 @@ def load(name: str) -> Pictures:
     """
     if name == "digits":
         return _digits()
-    if name in REGISTRY:
-        return {"mnist": _mnist, "cifar10": _cifar10}[name]()
+    if name in PICTURES:
+        return _fetched_pictures(name)
     if name.lower().endswith(".npz"):
         return _reported(read_pictures(Path(name)))
     raise InputError(
-        f"There is no dataset called {name!r}: use 'digits', {', '.join(map(repr, REGISTRY))} or a "
+        f"There is no dataset called {name!r}: use 'digits', {', '.join(map(repr, PICTURES))} or a "
         f"path to an .npz file."
     )
 
 
 def table(name: str, *, classes: int = 2, rows_per_class: int = 2, columns: int = 1) -> Table:
-    """A table by name ("digits", "wine", "breast_cancer", "iris") or from the reader's own ``.csv``.
+    """A table by name ("digits", "wine", "breast_cancer", "iris") or the reader's own ``.csv``.
 
     A ``.csv`` has a header, the classes in a column called ``label`` and numbers everywhere else.
     Fields may be parted by commas, semicolons or tabs, numbers may have decimal commas. Columns
@@ -113,7 +111,10 @@ def table(name: str, *, classes: int = 2, rows_per_class: int = 2, columns: int 
 
 
 def texts(name: str, *, classes: int = 2, rows_per_class: int = 2) -> Texts:
-    """Texts from the reader's own ``.csv`` with the columns ``text`` and ``label``.
+    """Texts by name ("ag_news", "20newsgroups") or from the reader's own ``.csv``.
+
+    A ``.csv`` has the columns ``text`` and ``label``. AG News comes as title and description; of 20
+    Newsgroups headers, signatures and quotations are removed, and texts of which nothing is left.
 
     Parameters
     ----------
@@ -123,9 +124,14 @@ def texts(name: str, *, classes: int = 2, rows_per_class: int = 2) -> Texts:
     ------
     InputError : with one sentence that says what is wrong with the name or the file
     """
+    if name in REGISTRY and name not in PICTURES:
+        found = arrays(name)
+        names = tuple(map(str, found["classes"]))
+        return Texts(name, unpacked(found), found["labels"], names, found["test"])
     if name.lower().endswith(".csv"):
         return _reported(read_texts(Path(name), classes, rows_per_class))
-    raise InputError(f"There are no texts called {name!r}: use a path to a .csv file.")
+    known = ", ".join(repr(known) for known in REGISTRY if known not in PICTURES)
+    raise InputError(f"There are no texts called {name!r}: use {known} or a path to a .csv file.")
 
 
 def films(name: str, *, films: int = 1, frames: int = 2) -> Films:
@@ -170,14 +176,14 @@ _last_shown = None
 
 
 def _reported(data):
-    """`data`, its report printed unless that was the last thing printed (chapters load for each seed)."""
+    """`data`, its report printed unless it was printed just before, for another seed."""
     global _last_shown
     text, cell = data.report(), _cell()
     if (text, cell) != _last_shown:
         try:
             print(text)
         except UnicodeEncodeError:  # a terminal that knows fewer characters than the file's names
-            print(text.encode(sys.stdout.encoding or "ascii", "backslashreplace").decode("ascii", "replace"))
+            print(text.encode("ascii", "backslashreplace").decode("ascii"))
         _last_shown = text, cell
     return data
 
@@ -187,6 +193,15 @@ def _cell():
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell.execution_count if shell else None
+
+
+def _fetched_pictures(name):
+    found = arrays(name)
+    scaled = {
+        key: array.astype(np.float32) / 255 if key.endswith("images") else array.astype(np.int64)
+        for key, array in found.items()
+    }
+    return Pictures(name, *(scaled[key] for key in ARRAYS))
 
 
 def _embedded_table(name):
@@ -208,55 +223,86 @@ def _digits():
     images, labels = load_digits(return_X_y=True)
     # The file is ordered by writer; a fixed shuffle keeps both parts alike.
     order = np.random.default_rng(0).permutation(len(labels))
-    images, labels = (images[order] / 16).astype(np.float32).reshape(-1, 8, 8), labels[order].astype(np.int64)
+    images, labels = (
+        (images[order] / 16).astype(np.float32).reshape(-1, 8, 8),
+        labels[order].astype(np.int64),
+    )
     return Pictures("digits", images[:1400], labels[:1400], images[1400:], labels[1400:])
 
 
-def fetch(source: Source) -> Path:
-    """Return the cached file of `source`, downloading it from the first address that answers; verified both ways.
+# The command line
 
-    Raises
-    ------
-    InputError : if no address answers or the file that came is not the expected one
-    """
-    import pooch
 
-    pooch.get_logger().setLevel("WARNING")  # its messages would put this machine's paths into the notebook
-    folder = Path(pooch.os_cache("unlabeled"))
-    reasons = []
-    for address in source.addresses:
-        try:
-            return Path(pooch.retrieve(address, known_hash=source.checksum, fname=source.file, path=folder))
-        except Exception as error:  # network and checksum errors of many kinds: the next mirror may do
-            reasons.append(f"{address} ({type(error).__name__})")
-    raise InputError(
-        f"Could not fetch {source.file}: tried {', '.join(reasons)}; check the network, or put the verified file into {folder}."
+def main(arguments: list[str] | None = None) -> int:
+    """Run ``python -m unlabeled.data [list | fetch | verify] [name …]``: exit status."""
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog="python -m unlabeled.data",
+        description="The book's data sets: list them, fetch them, verify what was fetched.",
     )
-
-
-def _mnist():
-    arrays = []
-    for source in REGISTRY["mnist"]["files"]:
-        raw = gzip.decompress(fetch(source).read_bytes())
-        if "images" in source.file:
-            arrays.append(np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28).astype(np.float32) / 255)
+    parser.add_argument("what", nargs="?", choices=("list", "fetch", "verify"), default="list")
+    parser.add_argument("names", nargs="*", metavar="name", help="data sets; all if left out")
+    given = parser.parse_args(arguments)
+    known = [*EMBEDDED, *REGISTRY]
+    if unknown := [name for name in given.names if name not in known]:
+        parser.error(f"unknown data set {unknown[0]!r}: there are {', '.join(known)}")
+    names, failed = given.names or known, False
+    if given.what == "list":
+        print(_listing(names))
+        return 0
+    for name in names:
+        if name in EMBEDDED:
+            print(f"{name}: comes with scikit-learn")
+        elif given.what == "fetch":
+            try:
+                arrays(name)
+                print(f"{name}: fetched and verified")
+            except InputError as error:
+                print(f"{name}: {error}", file=sys.stderr)
+                failed = True
         else:
-            arrays.append(np.frombuffer(raw, np.uint8, offset=8).astype(np.int64))
-    return Pictures("mnist", *arrays)
+            state = _state(name, thorough=True)
+            print(f"{name}: {state}")
+            failed |= "damaged" in state
+    return int(failed)
 
 
-def _cifar10():
-    images, labels = {}, {}
-    (source,) = REGISTRY["cifar10"]["files"]
-    with tarfile.open(fetch(source)) as archive:
-        for member in sorted(archive.getnames()):
-            if "data_batch" in member or "test_batch" in member:
-                batch = pickle.load(archive.extractfile(member), encoding="latin1")  # the checksum vouches for it
-                part = "train" if "data" in member else "test"
-                images.setdefault(part, []).append(batch["data"])
-                labels.setdefault(part, []).extend(batch["labels"])
+def _listing(names):
+    found = [f"Data folder: {data_folder()}"]
+    for name in names:
+        if name in EMBEDDED:
+            holds, licence, citation = EMBEDDED[name]
+            state, files = "comes with scikit-learn", ()
+        else:
+            entry = REGISTRY[name]
+            holds, licence, citation = entry.holds, entry.licence, entry.citation
+            state, files = _state(name), entry.files
+        found += ["", f"{name}: {holds}", f"  {state}; licence: {licence}", f"  {citation}"]
+        for source in files:
+            size = f"{source.size:,} bytes" if source.size else "size unconfirmed"
+            by = "confirmed" if source.confirmed else f"unconfirmed, published by {source.origin}"
+            found.append(f"  {source.file}: {size}, {source.checksum} ({by})")
+            found += [f"    {address}" for address in source.addresses]
+    return "\n".join(found)
 
-    def pictures(part):
-        return np.concatenate(images[part]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1).astype(np.float32, order="C") / 255
 
-    return Pictures("cifar10", pictures("train"), np.array(labels["train"], np.int64), pictures("test"), np.array(labels["test"], np.int64))
+def _state(name, thorough=False):
+    """Whether a set is there; `thorough` reads every byte."""
+    kept = arrays_path(name)
+    sources = REGISTRY[name].files
+    there = [source for source in sources if (data_folder() / source.file).is_file()]
+    if thorough:
+        paths = [(source, data_folder() / source.file) for source in there]
+        bad = [path.name for source, path in paths if not intact(source, path)]
+        if kept.is_file() and read_kept(kept) is None:
+            bad.append(kept.name)
+        if bad:
+            return f"damaged: {', '.join(bad)} (fetch it again)"
+    if len(there) == len(sources) or kept.is_file():
+        return "verified" if thorough else "fetched"
+    return "fetched in part" if there else "not fetched"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The reader's own .csv files: tables of numbers and texts, looked at closely before they are used."""
+"""The reader's own .csv files: tables of numbers and texts, looked at before they are used."""
 
 from __future__ import annotations
 
@@ -181,8 +181,10 @@ class _File:
             near += [name.casefold() for name in self.names if name.casefold() in CLASS_NAMES]
         like = [repr(name) for name in self.names if near and name.casefold() == near[0]]
         what = "classes" if wanted == "label" else "texts"
-        rename = f"rename {like[0]}, if it holds the {what}" if like else (
-            f"give the column that holds the {what} this name"
+        rename = (
+            f"rename {like[0]}, if it holds the {what}"
+            if like
+            else (f"give the column that holds the {what} this name")
         )
         self.refuse(f"has no column '{wanted}' among {listed(self.header)}: {rename}")
 
@@ -197,7 +199,10 @@ def _is_number(cell):
 
 def _decoded(path, raw, refuse):
     """The text of a file, and a note on its encoding if it is none of Unicode's."""
-    for magic, what in ((b"PK\x03\x04", "a spreadsheet or zip"), (b"\xd0\xcf\x11\xe0", "a spreadsheet")):
+    for magic, what in (
+        (b"PK\x03\x04", "a spreadsheet or zip"),
+        (b"\xd0\xcf\x11\xe0", "a spreadsheet"),
+    ):
         if raw.startswith(magic):
             refuse(f"is {what} file by its content: save the table as .csv")
     if raw.startswith(b"\x1f\x8b"):
@@ -224,7 +229,9 @@ def _delimiter(text, wanted):
 
     def fit(delimiter):
         try:
-            rows = [row for row in csv.reader(head, delimiter=delimiter, skipinitialspace=True) if row]
+            rows = [
+                row for row in csv.reader(head, delimiter=delimiter, skipinitialspace=True) if row
+            ]
         except csv.Error:
             return (False,)
         width = len(rows[0]) if rows else 0
@@ -248,7 +255,10 @@ def read_file(path: Path, wanted: str) -> _File:
     try:
         size = path.stat().st_size
         if size > LARGEST:
-            refuse(f"has {size / 2**20:,.0f} MB, more than {LARGEST // 2**20}: draw a sample of its rows")
+            refuse(
+                f"has {size / 2**20:,.0f} MB, more than {LARGEST // 2**20}: draw a sample of its "
+                "rows"
+            )
         raw = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"There is no dataset file {str(path)!r}: check the path.") from None
@@ -276,7 +286,10 @@ def read_file(path: Path, wanted: str) -> _File:
     if not rows:
         refuse("is empty: write a header and rows into it")
     if len(rows) < 3:
-        refuse(f"has {('no rows', 'one row')[len(rows) - 1]} below its header: two classes need two rows or more")
+        refuse(
+            f"has {('no rows', 'one row')[len(rows) - 1]} below its header: two classes need two "
+            "rows or more"
+        )
     header = [cell.strip() for cell in rows[0]]
     rows, at = rows[1:], at[1:]
     if all(len(row) == len(header) + 1 and not row[-1].strip() for row in rows):
@@ -337,7 +350,9 @@ def read_table(path: Path, least_classes: int, least_rows: int, least_columns: i
     if constant:
         file.notes.append(f"left out, the same in every row: {listed(constant)}")
     if copies:
-        file.notes.append(f"left out, copies: {', '.join(copies[:8])}{' …' if len(copies) > 8 else ''}")
+        file.notes.append(
+            f"left out, copies: {', '.join(copies[:8])}{' …' if len(copies) > 8 else ''}"
+        )
     if len(kept) < least_columns:
         file.refuse(
             f"has {count(len(kept), 'column')} of numbers that differ from row to row: at least "
@@ -357,7 +372,9 @@ def _labels(file, cells, least_classes, least_rows):
     if all(re.fullmatch(r"[+-]?\d+", name) for name in names):
         names = sorted(names, key=int)
     if len(names) == 1:
-        file.refuse(f"has one class only ({shown(names[0])!r}): at least {least_classes} are needed")
+        file.refuse(
+            f"has one class only ({shown(names[0])!r}): at least {least_classes} are needed"
+        )
     if len(names) > max(2, len(cells) / 2):
         file.refuse(
             f"has {len(names):,} classes in {len(cells):,} rows: 'label' must hold classes, not a "
@@ -370,7 +387,9 @@ def _labels(file, cells, least_classes, least_rows):
     counts = np.bincount(labels)
     if counts.min() < least_rows:
         rows, small = int(counts.min()), shown(names[int(counts.argmin())])
-        file.refuse(f"has {count(rows, 'row')} of class {small!r}: each class needs {least_rows} or more")
+        file.refuse(
+            f"has {count(rows, 'row')} of class {small!r}: each class needs {least_rows} or more"
+        )
     folded = {}
     for name in names:
         folded.setdefault(name.casefold(), []).append(name)
@@ -413,7 +432,9 @@ def _numbers(file):
             example = next(cell for cell in filled if not _is_number(cell))
             words.append(f"{shown(name)} with {shown(example)!r}")
     if words:
-        file.refuse(f"has columns that are not numeric ({'; '.join(words[:3])}): encode or drop them")
+        file.refuse(
+            f"has columns that are not numeric ({'; '.join(words[:3])}): encode or drop them"
+        )
     if commas:
         file.notes.append("note: numbers have decimal commas")
     for name, values in zip(file.names, arrays):
@@ -465,7 +486,8 @@ def _refuse_index(file, name, values):
                 f"has: drop it, or rename it if it is a measurement"
             )
         file.notes.append(
-            f"note: {shown(name)} has another whole number in every row; drop it if it is an identifier"
+            f"note: {shown(name)} has another whole number in every row; drop it if it is an "
+            "identifier"
         )
 
 
@@ -484,7 +506,8 @@ def _repeated(keys, labels, thing):
         first.setdefault(key, label)
     if not again:
         return []
-    text = f"note: {count(again, thing)} {'is a copy of an earlier one' if again == 1 else 'are copies of earlier ones'}"
+    copies = "is a copy of an earlier one" if again == 1 else "are copies of earlier ones"
+    text = f"note: {count(again, thing)} {copies}"
     return [text + (f", {other:,} of them with another class" if other else "")]
 
 

@@ -1,22 +1,13 @@
-"""Data by name, the registry's files, and the reader's own."""
+"""Data by name: digits, and the reader's own pictures."""
 
-import gzip
-import hashlib
-import io
 import pickle
-import struct
-import tarfile
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
-import pooch
 import pytest
 
 from conftest import DATA
 from sentences import refused
-from unlabeled import data
-from unlabeled.data import ARRAYS, Pictures, Source, fetch, load
+from unlabeled.data import ARRAYS, Pictures, load
 
 
 def same(ours, theirs):
@@ -31,9 +22,16 @@ def test_digits_have_the_promised_shapes_types_and_range():
     assert digits.name == "digits" and digits.classes == 10
     for part, n in (("train", 1400), ("test", 397)):
         images, labels = getattr(digits, f"{part}_images"), getattr(digits, f"{part}_labels")
-        assert images.shape == (n, 8, 8) and images.dtype == np.float32 and images.min() == 0 and images.max() == 1
+        assert (
+            images.shape == (n, 8, 8)
+            and images.dtype == np.float32
+            and images.min() == 0
+            and images.max() == 1
+        )
         assert labels.shape == (n,) and labels.dtype == np.int64
-        assert np.bincount(labels).min() > 0.07 * n, "every class is in both parts, none of them rare"
+        assert np.bincount(labels).min() > 0.07 * n, (
+            "every class is in both parts, none of them rare"
+        )
 
 
 def test_digits_are_the_same_each_time_whatever_the_seed():
@@ -48,7 +46,12 @@ def test_digits_are_scikit_learns_own_and_each_picture_is_in_one_part_only():
     images, labels = load_digits(return_X_y=True)
     digits = load("digits")
     ours = np.concatenate([digits.train_images, digits.test_images]).reshape(-1, 64)
-    pairs = sorted(zip(map(bytes, (ours * 16).astype(np.uint8)), np.concatenate([digits.train_labels, digits.test_labels])))
+    pairs = sorted(
+        zip(
+            map(bytes, (ours * 16).astype(np.uint8)),
+            np.concatenate([digits.train_labels, digits.test_labels]),
+        )
+    )
     assert pairs == sorted(zip(map(bytes, images.astype(np.uint8)), labels))
 
 
@@ -61,14 +64,16 @@ def test_resplit_keeps_pictures_with_their_labels():
     assert len(after.train_labels) == 20 and len(after.test_labels) == 10 and after.name == "x"
     pooled = np.concatenate([after.train_images, after.test_images]).ravel() * 30
     assert sorted(pooled.round().astype(int)) == list(range(30))
-    assert np.array_equal(pooled.round().astype(int) % 3, np.concatenate([after.train_labels, after.test_labels]))
+    assert np.array_equal(
+        pooled.round().astype(int) % 3, np.concatenate([after.train_labels, after.test_labels])
+    )
     assert not np.array_equal(after.train_labels, before.train_labels)
     assert same(before.resplit(np.random.default_rng(1)), before.resplit(np.random.default_rng(1)))
 
 
 @pytest.mark.parametrize("name", ["digts", "", "my.csv", "Digits"])
 def test_an_unknown_name_is_refused_with_the_known_ones(name):
-    with refused("use 'digits', 'mnist', 'cifar10' or a path to an .npz file"):
+    with refused("use 'digits', 'mnist', 'fashion_mnist', 'cifar10' or a path to an .npz file"):
         load(name)
 
 
@@ -82,7 +87,12 @@ def good(channels=(), integer=True, n=12, m=5):
         values = rng.integers(0, 256, (count, 6, 7, *channels))
         return values.astype(np.uint8) if integer else (values / 255).astype(np.float64)
 
-    return dict(train_images=images(n), train_labels=np.arange(n) % 3, test_images=images(m), test_labels=np.arange(m) % 3)
+    return dict(
+        train_images=images(n),
+        train_labels=np.arange(n) % 3,
+        test_images=images(m),
+        test_labels=np.arange(m) % 3,
+    )
 
 
 @pytest.fixture
@@ -97,7 +107,9 @@ def own(tmp_path):
         return str(path)
 
     yield save
-    assert [found.name for found in tmp_path.iterdir()] == ["my.npz"] and path.read_bytes() == written[-1]
+    assert [found.name for found in tmp_path.iterdir()] == [
+        "my.npz"
+    ] and path.read_bytes() == written[-1]
 
 
 @pytest.mark.parametrize("channels", [(), (1,), (3,)])
@@ -112,13 +124,20 @@ def test_the_readers_own_file_comes_back_as_it_went_in(own, channels, integer):
         assert np.array_equal(labels, arrays[f"{part}_labels"])
         assert images.shape == arrays[f"{part}_images"].shape
         scale = 255 if integer else 1
-        assert np.array_equal(images, arrays[f"{part}_images"].astype(np.float32) / np.float32(scale))
-        assert np.array_equal((images * 255).round(), (arrays[f"{part}_images"] * (255 // scale)).round())
+        assert np.array_equal(
+            images, arrays[f"{part}_images"].astype(np.float32) / np.float32(scale)
+        )
+        assert np.array_equal(
+            (images * 255).round(), (arrays[f"{part}_images"] * (255 // scale)).round()
+        )
 
 
 def test_any_type_of_whole_numbers_will_do(own):
     arrays = good()
-    arrays |= dict(train_labels=arrays["train_labels"].astype(np.uint8), test_images=arrays["test_images"].astype(np.int64))
+    arrays |= dict(
+        train_labels=arrays["train_labels"].astype(np.uint8),
+        test_images=arrays["test_images"].astype(np.int64),
+    )
     assert same(load(own(**arrays)), load(own(**good())))
 
 
@@ -140,37 +159,101 @@ def spoiled(array, value):
 
 
 BAD = {
-    "object arrays": (changed("train_labels", lambda y: np.array(list(map(str, y)), dtype=object)), "cannot be read as .npz"),
+    "object arrays": (
+        changed("train_labels", lambda y: np.array(list(map(str, y)), dtype=object)),
+        "cannot be read as .npz",
+    ),
     "an array missing": (lambda arrays: arrays.pop("test_labels"), "lacks test_labels"),
-    "two arrays missing": (lambda arrays: (arrays.pop("test_labels"), arrays.pop("train_images")), "lacks train_images and test_labels"),
-    "flat pictures": (changed("train_images", lambda x: x.reshape(len(x), -1)), "pictures are numbers of shape (n, height, width[, channels])"),
-    "one axis too many": (changed("train_images", lambda x: x[..., None, None]), "pictures are numbers of shape"),
-    "a single number": (changed("train_images", lambda x: np.float32(0)), "pictures are numbers of shape"),
-    "pictures as text": (changed("test_images", lambda x: x.astype(str)), "pictures are numbers of shape"),
-    "complex pictures": (changed("test_images", lambda x: x.astype(complex)), "pictures are numbers of shape"),
-    "no pictures": (lambda arrays: arrays.update(train_images=arrays["train_images"][:0], train_labels=arrays["train_labels"][:0]), "pictures are numbers of shape"),
-    "no test pictures": (lambda arrays: arrays.update(test_images=arrays["test_images"][:0], test_labels=arrays["test_labels"][:0]), "test_images has shape (0, 6, 7)"),
-    "pictures of no height": (changed("train_images", lambda x: x[:, :0]), "train_images has shape (12, 0, 7)"),
-    "sizes that differ": (changed("test_images", lambda x: x[:, :5]), "the training pictures have shape (6, 7) and the test pictures (5, 7)"),
+    "two arrays missing": (
+        lambda arrays: (arrays.pop("test_labels"), arrays.pop("train_images")),
+        "lacks train_images and test_labels",
+    ),
+    "flat pictures": (
+        changed("train_images", lambda x: x.reshape(len(x), -1)),
+        "pictures are numbers of shape (n, height, width[, channels])",
+    ),
+    "one axis too many": (
+        changed("train_images", lambda x: x[..., None, None]),
+        "pictures are numbers of shape",
+    ),
+    "a single number": (
+        changed("train_images", lambda x: np.float32(0)),
+        "pictures are numbers of shape",
+    ),
+    "pictures as text": (
+        changed("test_images", lambda x: x.astype(str)),
+        "pictures are numbers of shape",
+    ),
+    "complex pictures": (
+        changed("test_images", lambda x: x.astype(complex)),
+        "pictures are numbers of shape",
+    ),
+    "no pictures": (
+        lambda arrays: arrays.update(
+            train_images=arrays["train_images"][:0], train_labels=arrays["train_labels"][:0]
+        ),
+        "pictures are numbers of shape",
+    ),
+    "no test pictures": (
+        lambda arrays: arrays.update(
+            test_images=arrays["test_images"][:0], test_labels=arrays["test_labels"][:0]
+        ),
+        "test_images has shape (0, 6, 7)",
+    ),
+    "pictures of no height": (
+        changed("train_images", lambda x: x[:, :0]),
+        "train_images has shape (12, 0, 7)",
+    ),
+    "sizes that differ": (
+        changed("test_images", lambda x: x[:, :5]),
+        "the training pictures have shape (6, 7) and the test pictures (5, 7)",
+    ),
     "channels that differ": (changed("test_images", lambda x: x[..., None]), "make them alike"),
     "NaN": (changed("train_images", lambda x: spoiled(x, np.nan)), "holds NaN or infinity"),
     "infinity": (changed("test_images", lambda x: spoiled(x, np.inf)), "holds NaN or infinity"),
     "fractions above 1": (changed("train_images", lambda x: spoiled(x, 1.01)), "outside [0, 1]"),
     "fractions below 0": (changed("train_images", lambda x: spoiled(x, -0.01)), "outside [0, 1]"),
-    "fractions beyond float32": (changed("train_images", lambda x: spoiled(x, 1e300)), "outside [0, 1]"),
+    "fractions beyond float32": (
+        changed("train_images", lambda x: spoiled(x, 1e300)),
+        "outside [0, 1]",
+    ),
     "0 to 255 as fractions": (changed("train_images", lambda x: x.astype(float)), "outside [0, 1]"),
-    "whole numbers above 255": (changed("train_images", lambda x: spoiled(x, 256)), "outside 0 to 255"),
-    "whole numbers below 0": (changed("train_images", lambda x: spoiled(x, -1)), "outside 0 to 255"),
-    "a label too few": (changed("train_labels", lambda y: y[1:]), "labels are 12 whole numbers from 0, one per picture"),
-    "a label too many": (changed("test_labels", lambda y: np.append(y, 0)), "labels are 5 whole numbers from 0, one per picture"),
-    "labels in a column": (changed("test_labels", lambda y: y[:, None]), "labels are 5 whole numbers"),
-    "float labels": (changed("train_labels", lambda y: y.astype(float)), "type float64: labels are 12 whole numbers"),
-    "labels as text": (changed("train_labels", lambda y: y.astype(str)), "labels are 12 whole numbers"),
+    "whole numbers above 255": (
+        changed("train_images", lambda x: spoiled(x, 256)),
+        "outside 0 to 255",
+    ),
+    "whole numbers below 0": (
+        changed("train_images", lambda x: spoiled(x, -1)),
+        "outside 0 to 255",
+    ),
+    "a label too few": (
+        changed("train_labels", lambda y: y[1:]),
+        "labels are 12 whole numbers from 0, one per picture",
+    ),
+    "a label too many": (
+        changed("test_labels", lambda y: np.append(y, 0)),
+        "labels are 5 whole numbers from 0, one per picture",
+    ),
+    "labels in a column": (
+        changed("test_labels", lambda y: y[:, None]),
+        "labels are 5 whole numbers",
+    ),
+    "float labels": (
+        changed("train_labels", lambda y: y.astype(float)),
+        "type float64: labels are 12 whole numbers",
+    ),
+    "labels as text": (
+        changed("train_labels", lambda y: y.astype(str)),
+        "labels are 12 whole numbers",
+    ),
     "labels below 0": (changed("train_labels", lambda y: y - 1), "whole numbers from 0"),
     "labels from 1": (changed("train_labels", lambda y: y + 1), "skip a class"),
     "labels with a gap": (changed("train_labels", lambda y: y * 2), "skip a class"),
     "a huge label": (changed("train_labels", lambda y: np.where(y == 2, 2**50, y)), "skip a class"),
-    "a class in the test alone": (changed("test_labels", lambda y: y + 1), "a class that the training labels lack"),
+    "a class in the test alone": (
+        changed("test_labels", lambda y: y + 1),
+        "a class that the training labels lack",
+    ),
 }
 
 
@@ -205,213 +288,49 @@ def test_what_is_no_npz_is_refused(tmp_path):
     assert len(list(tmp_path.iterdir())) == 6
 
 
-# The registry
-
-
-def test_the_registry_is_complete_and_claims_no_check_that_was_not_made():
-    for name, entry in data.REGISTRY.items():
-        assert entry["licence"], name
-        for source in entry["files"]:
-            kind, digest = source.checksum.split(":")
-            assert len(digest) == hashlib.new(kind).digest_size * 2 and int(digest, 16) >= 0
-            assert source.addresses and all(address.startswith("https://") and address.endswith(source.file) for address in source.addresses)
-            assert source.confirmed is False, "set it once the checksum was compared with the canonical file, and change this line then"
-
-
-class Server:
-    """A web server on this machine alone, that serves the bytes it is told to and remembers what was asked for."""
-
-    def __init__(self):
-        self.files, self.asked = {}, []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                outer.asked.append(self.path)
-                content = outer.files.get(self.path)
-                self.send_response(200 if content is not None else 404)
-                self.send_header("Content-Length", str(len(content or b"")))
-                self.end_headers()
-                self.wfile.write(content or b"")
-
-            def log_message(self, *_):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-
-    def address(self, path):
-        return f"http://127.0.0.1:{self.http.server_address[1]}{path}"
-
-    def source(self, *paths, content=b"right", file="file.bin"):
-        return Source(file, tuple(map(self.address, paths)), "sha256:" + hashlib.sha256(content).hexdigest())
-
-
-@pytest.fixture
-def server():
-    server = Server()
-    yield server
-    server.http.shutdown()
-    server.http.server_close()
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty cache in place of the user's."""
-    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache" / name)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return tmp_path / "cache/unlabeled"
-
-
-def test_a_file_is_fetched_once_verified_and_kept(server, cache, capfd):
-    server.files = {"/a": b"right"}
-    for _ in range(2):
-        path = fetch(server.source("/a"))
-        assert path == cache / "file.bin" and path.read_bytes() == b"right"
-    assert server.asked == ["/a"]
-    assert capfd.readouterr() == ("", ""), "nothing is printed: a notebook would show this machine's paths"
-
-
-def test_a_wrong_file_is_refused_and_not_kept(server, cache):
-    server.files = {"/a": b"wrong"}
-    with refused("Could not fetch file.bin", "/a (ValueError)", "check the network, or put the verified file into"):
-        fetch(server.source("/a"))
-    assert [path for path in cache.rglob("*") if path.is_file()] == []
-
-
-def test_all_mirrors_are_tried_in_order_until_one_is_right(server, cache):
-    server.files = {"/b": b"wrong", "/c": b"right", "/d": b"right"}
-    assert fetch(server.source("/a", "/b", "/c", "/d")).read_bytes() == b"right"
-    assert server.asked == ["/a", "/b", "/c"]
-
-
-def test_when_no_mirror_helps_one_sentence_names_each(server, cache):
-    server.files = {"/b": b"wrong"}
-    with refused(server.address("/a") + " (HTTPError), " + server.address("/b") + " (ValueError)"):
-        fetch(server.source("/a", "/b"))
-    assert server.asked == ["/a", "/b"]
-
-
-def test_without_a_network_one_sentence_says_so(server, cache):
-    source = server.source("/a")
-    server.http.shutdown()
-    server.http.server_close()
-    with refused("(ConnectionError); check the network"):
-        fetch(source)
-
-
-def test_a_cached_file_that_was_corrupted_is_never_used(server, cache):
-    cache.mkdir(parents=True)
-    (cache / "file.bin").write_bytes(b"corrupt")
-    with refused("Could not fetch file.bin"):
-        fetch(server.source("/a"))
-    server.files = {"/a": b"right"}
-    assert fetch(server.source("/a")).read_bytes() == b"right", "and replaced as soon as the network is back"
-
-
-def test_a_verified_file_put_in_by_hand_needs_no_network(server, cache):
-    cache.mkdir(parents=True)
-    (cache / "file.bin").write_bytes(b"right")
-    assert fetch(server.source("/a")).read_bytes() == b"right" and server.asked == []
-
-
-def idx(array):
-    """The IDX format of MNIST's authors: magic number with type and number of axes, the axes' lengths, bytes."""
-    header = struct.pack(">BBBB", 0, 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
-    return gzip.compress(header + array.astype(np.uint8).tobytes())
-
-
-def register(server, monkeypatch, name, files):
-    server.files = {f"/{file}": content for file, content in files.items()}
-    sources = tuple(server.source(f"/{file}", content=content, file=file) for file, content in files.items())
-    monkeypatch.setitem(data.REGISTRY, name, {"licence": "none", "files": sources})
-
-
-def test_mnist_is_read_from_its_authors_format(server, cache, monkeypatch):
-    rng = np.random.default_rng(0)
-    train, test, train_labels, test_labels = rng.integers(0, 256, (12, 28, 28)), rng.integers(0, 256, (10, 28, 28)), np.arange(12) % 10, np.arange(10)
-    contents = map(idx, (train, train_labels, test, test_labels))
-    register(server, monkeypatch, "mnist", {source.file: content for source, content in zip(data.REGISTRY["mnist"]["files"], contents)})
-    mnist = load("mnist")
-    assert len(server.asked) == 4 and mnist.name == "mnist" and mnist.classes == 10
-    assert same(mnist, Pictures("", *(a.astype(np.float32) / 255 if a.ndim == 3 else a for a in (train, train_labels, test, test_labels))))
-    assert mnist.train_images.dtype == np.float32 and mnist.train_labels.dtype == np.int64
-    (cache / "t10k-labels-idx1-ubyte.gz").write_bytes(b"corrupt")
-    server.files = {}
-    with refused("Could not fetch t10k-labels-idx1-ubyte.gz"):
-        load("mnist")
-
-
-class Python2(pickle._Pickler):
-    """Pickles as Python 2 and the NumPy of its day did when CIFAR-10 was written: text as bytes, arrays from numpy.core."""
-
-    dispatch = dict(pickle._Pickler.dispatch)
-
-    def save_text(self, text):
-        raw = text if isinstance(text, bytes) else text.encode("latin1")
-        self.write(b"U" + bytes([len(raw)]) + raw if len(raw) < 256 else b"T" + struct.pack("<i", len(raw)) + raw)
-        self.memoize(text)
-
-    dispatch[bytes] = dispatch[str] = save_text
-
-    def reducer_override(self, value):
-        return (np.dtype, ("u1", 0, 1), value.__reduce__()[2]) if isinstance(value, np.dtype) else NotImplemented
-
-
-def cifar_batch(pictures, labels):
-    """Rows of 3072 bytes: all reds row by row, then all greens, then all blues."""
-    rows = np.stack([picture[..., colour].ravel() for picture in pictures for colour in range(3)]).reshape(len(pictures), 3072)
-    file = io.BytesIO()
-    content = {"batch_label": "a batch", "labels": labels.tolist(), "data": rows.astype(np.uint8), "filenames": ["a.png"] * len(labels)}
-    Python2(file, 2).dump(content)
-    return file.getvalue().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
-
-
-@pytest.mark.filterwarnings("error")
-def test_cifar10_is_read_from_its_authors_format(server, cache, monkeypatch):
-    rng = np.random.default_rng(0)
-    pictures, labels = rng.integers(0, 256, (18, 32, 32, 3)), np.arange(18) % 10
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
-        batches = [(f"data_batch_{k + 1}", slice(3 * k, 3 * k + 3)) for k in (1, 0, 4, 3, 2)] + [("test_batch", slice(15, 18))]
-        files = {name: cifar_batch(pictures[part], labels[part]) for name, part in batches}
-        for name, content in ({"batches.meta": b"not read", "readme.html": b"<p>"} | files).items():
-            entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    register(server, monkeypatch, "cifar10", {"cifar-10-python.tar.gz": archive.getvalue()})
-    cifar = load("cifar10")
-    expected = pictures.astype(np.float32) / 255
-    assert same(cifar, Pictures("", expected[:15], labels[:15], expected[15:], labels[15:]))
-    assert cifar.name == "cifar10" and cifar.train_images.dtype == np.float32 and cifar.train_labels.dtype == np.int64
-    assert cifar.train_images.flags.c_contiguous
-
-
 # Real files
 
 
 def real(name):
     path = DATA / name
     if not path.is_file():
-        pytest.skip(f"UNLABELED_TEST_DATA holds no {name}; the reader's own file is tested on made-up pictures only.")
+        pytest.skip(
+            f"UNLABELED_TEST_DATA holds no {name}; own files are tested on made-up pictures only."
+        )
     return path
 
 
 @pytest.mark.parametrize(
     "name, train, test, mean",
-    [("mnist.npz", (60000, 28, 28), (10000, 28, 28), 0.1307), ("cifar10-small.npz", (10000, 32, 32, 3), (2000, 32, 32, 3), 0.4734)],
+    [
+        ("mnist.npz", (60000, 28, 28), (10000, 28, 28), 0.1307),
+        ("cifar10-small.npz", (10000, 32, 32, 3), (2000, 32, 32, 3), 0.4734),
+    ],
 )
 def test_real_pictures_as_the_readers_own_file(name, train, test, mean):
     path = real(name)
     before = path.stat().st_mtime_ns
     pictures = load(str(path))
-    assert pictures.train_images.shape == train and pictures.test_images.shape == test and pictures.classes == 10
-    assert pictures.train_images.dtype == np.float32 and pictures.train_images.min() == 0 and pictures.train_images.max() == 1
-    assert abs(pictures.train_images.mean(dtype=np.float64) - mean) < 0.01, "the mean brightness that is reported of this data everywhere"
+    assert (
+        pictures.train_images.shape == train
+        and pictures.test_images.shape == test
+        and pictures.classes == 10
+    )
+    assert (
+        pictures.train_images.dtype == np.float32
+        and pictures.train_images.min() == 0
+        and pictures.train_images.max() == 1
+    )
+    assert abs(pictures.train_images.mean(dtype=np.float64) - mean) < 0.01, (
+        "the mean brightness that is reported of this data everywhere"
+    )
     counts = np.bincount(pictures.train_labels, minlength=10)
-    assert counts.min() > 0.09 * len(pictures.train_labels) and counts.max() < 0.115 * len(pictures.train_labels)
+    assert counts.min() > 0.09 * len(pictures.train_labels) and counts.max() < 0.115 * len(
+        pictures.train_labels
+    )
     with np.load(path) as file:
-        assert np.array_equal((pictures.test_images * 255).round().astype(np.uint8), file["test_images"])
+        assert np.array_equal(
+            (pictures.test_images * 255).round().astype(np.uint8), file["test_images"]
+        )
         assert np.array_equal(pictures.test_labels, file["test_labels"])
     assert path.stat().st_mtime_ns == before

@@ -71,8 +71,13 @@ def test_a_report_is_printed_again_when_the_cell_runs_again(own, capsys, monkeyp
 @pytest.mark.parametrize("kind", [np.uint8, bool, np.int64])
 def test_zeros_and_ones_are_taken_as_they_are(own, kind):
     arrays = pictures(top=1)
-    read = load(own(**{name: a.astype(kind) if "images" in name else a for name, a in arrays.items()}))
-    assert np.array_equal(read.train_images, arrays["train_images"]) and read.train_images.dtype == np.float32
+    read = load(
+        own(**{name: a.astype(kind) if "images" in name else a for name, a in arrays.items()})
+    )
+    assert (
+        np.array_equal(read.train_images, arrays["train_images"])
+        and read.train_images.dtype == np.float32
+    )
     assert "values: 0 and 1 alone, taken as they are (black and white)" in read.report()
 
 
@@ -86,9 +91,15 @@ def test_one_scale_serves_both_parts(own):
 def test_channels_first_are_turned_round_and_said(own, channels):
     arrays = pictures(shape=(channels, 16, 12))
     read = load(own(**arrays))
-    assert read.train_images.shape == (40, 16, 12, channels) and read.train_images.flags.c_contiguous
-    assert np.array_equal(read.test_images[3, 5, 7], arrays["test_images"][3, :, 5, 7].astype(np.float32) / 255)
-    assert read.report().count("channels first") == 2 and f"(40, {channels}, 16, 12)" in read.report()
+    assert (
+        read.train_images.shape == (40, 16, 12, channels) and read.train_images.flags.c_contiguous
+    )
+    assert np.array_equal(
+        read.test_images[3, 5, 7], arrays["test_images"][3, :, 5, 7].astype(np.float32) / 255
+    )
+    assert (
+        read.report().count("channels first") == 2 and f"(40, {channels}, 16, 12)" in read.report()
+    )
 
 
 def test_leaks_copies_and_order_are_said(own):
@@ -98,7 +109,12 @@ def test_leaks_copies_and_order_are_said(own):
     arrays["train_images"][7] = 200
     arrays["train_labels"] = np.sort(arrays["train_labels"])
     report = load(own(**arrays)).report()
-    for words in ("3 test pictures also in the training part", "1 training picture more than once", "1 picture of one flat tone", "sorted by class"):
+    for words in (
+        "3 test pictures also in the training part",
+        "1 training picture more than once",
+        "1 picture of one flat tone",
+        "sorted by class",
+    ):
         assert words in report
 
 
@@ -111,7 +127,10 @@ def both(value):
 
 
 BAD = {
-    "five channels": (both(lambda x: np.repeat(x[..., None], 5, -1)), "5 channels where pictures have 1 (grey) or 3 (colour)"),
+    "five channels": (
+        both(lambda x: np.repeat(x[..., None], 5, -1)),
+        "5 channels where pictures have 1 (grey) or 3 (colour)",
+    ),
     "five channels first": (both(lambda x: np.repeat(x[:, None], 5, 1)), "5 channels"),
     "a transparency": (both(lambda x: np.repeat(x[..., None], 4, -1)), "drop the fourth"),
     "two channels": (both(lambda x: np.repeat(x[..., None], 2, -1)), "2 channels"),
@@ -119,13 +138,29 @@ BAD = {
     "a scale to 16": (both(lambda x: x // 16), "the largest whole number is 15"),
     "a scale to 2": (both(lambda x: x % 3), "the largest whole number is 2"),
     "divided twice": (both(lambda x: x / 255 / 255), "divided by 255 twice"),
-    "whole numbers as decimals": (both(lambda x: x.astype(np.float32)), "outside [0, 1], from 0 to 255: they are whole numbers, so convert them with .astype(numpy.uint8)"),
+    "whole numbers as decimals": (
+        both(lambda x: x.astype(np.float32)),
+        "outside [0, 1], from 0 to 255: they are whole numbers, so convert them with "
+        ".astype(numpy.uint8)",
+    ),
     "standardised": (both(lambda x: (x - 127.0) / 74), "undo the standardisation"),
     "nothing to see": (both(lambda x: x * 0 + 7), "all pixels have the same value"),
-    "one class": (lambda a: a.update(train_labels=a["train_labels"] * 0, test_labels=a["test_labels"] * 0), "one class only"),
-    "one class, not 0": (lambda a: a.update(train_labels=a["train_labels"] * 0 + 3), "one class only"),
-    "a column for each class": (put("train_labels", lambda y: np.eye(4, dtype=int)[y]), "take argmax(axis=1)"),
-    "one picture": (lambda a: a.update(train_images=a["train_images"][:1], train_labels=a["train_labels"][:1]), "one class only"),
+    "one class": (
+        lambda a: a.update(train_labels=a["train_labels"] * 0, test_labels=a["test_labels"] * 0),
+        "one class only",
+    ),
+    "one class, not 0": (
+        lambda a: a.update(train_labels=a["train_labels"] * 0 + 3),
+        "one class only",
+    ),
+    "a column for each class": (
+        put("train_labels", lambda y: np.eye(4, dtype=int)[y]),
+        "take argmax(axis=1)",
+    ),
+    "one picture": (
+        lambda a: a.update(train_images=a["train_images"][:1], train_labels=a["train_labels"][:1]),
+        "one class only",
+    ),
 }
 
 
@@ -152,10 +187,19 @@ def test_a_huge_file_is_refused_before_it_is_unpacked(own, monkeypatch):
 def test_real_faces_as_the_readers_own_pictures(own):
     path = DATA / "orl-faces.npz"
     if not path.is_file():
-        pytest.skip("UNLABELED_TEST_DATA holds no orl-faces.npz; pictures are tested on made-up ones only.")
+        pytest.skip(
+            "UNLABELED_TEST_DATA holds no orl-faces.npz; pictures are tested on made-up ones only."
+        )
     with np.load(path) as file:
         images, subjects = file["images"], file["subjects"] - file["subjects"].min()
-    read = load(own(train_images=images, train_labels=subjects, test_images=images[:40], test_labels=subjects[:40]))
+    read = load(
+        own(
+            train_images=images,
+            train_labels=subjects,
+            test_images=images[:40],
+            test_labels=subjects[:40],
+        )
+    )
     assert "112 x 92 pixels, grey" in read.report() and "40 classes of 10 to 10" in read.report()
     assert "40 test pictures also in the training part" in read.report()
 
@@ -172,7 +216,10 @@ def moving(n=6, frames=5, top=255, seed=1):
 def test_films_come_back_as_they_went_in(own, capsys):
     arrays = moving()
     read = films(own(**arrays))
-    assert np.array_equal(read.films, arrays["films"].astype(np.float32) / 255) and read.films.dtype == np.float32
+    assert (
+        np.array_equal(read.films, arrays["films"].astype(np.float32) / 255)
+        and read.films.dtype == np.float32
+    )
     assert np.array_equal(read.masks, arrays["masks"]) and read.masks.dtype == bool
     out = capsys.readouterr().out
     assert "Data 'my': 6 films of 5 frames, 12 x 10 pixels, in colour" in out and "masks: 2" in out
@@ -229,16 +276,25 @@ def test_a_chapter_asks_for_enough_films(own):
 
 def recorded(n=24):
     rng = np.random.default_rng(2)
-    return dict(windows=rng.normal(size=(n, 3, 20, 6)), labels=np.arange(n) % 2, users=np.array(["ann", "bo", "cy"])[np.arange(n) % 3])
+    return dict(
+        windows=rng.normal(size=(n, 3, 20, 6)),
+        labels=np.arange(n) % 2,
+        users=np.array(["ann", "bo", "cy"])[np.arange(n) % 3],
+    )
 
 
 def test_windows_come_back_as_they_went_in(own, capsys):
     arrays = recorded()
     read = windows(own(**arrays))
     assert np.array_equal(read.windows, arrays["windows"].astype(np.float32)) and read.classes == 2
-    assert np.array_equal(read.labels, arrays["labels"]) and np.array_equal(read.users, np.arange(24) % 3)
+    assert np.array_equal(read.labels, arrays["labels"]) and np.array_equal(
+        read.users, np.arange(24) % 3
+    )
     out = capsys.readouterr().out
-    assert "24 windows x 3 devices x 20 steps x 6 channels" in out and "2 classes (0: 12, 1: 12); 3 users" in out
+    assert (
+        "24 windows x 3 devices x 20 steps x 6 channels" in out
+        and "2 classes (0: 12, 1: 12); 3 users" in out
+    )
 
 
 @pytest.mark.filterwarnings("error")

@@ -59,7 +59,9 @@ def test_a_plain_table_comes_back_as_it_went_in(own, capsys):
         "Data 'my': a table of 30 rows, 2 columns, 3 classes (elm: 10, fir: 10, oak: 10)\n"
         "  columns: width, height"
     )
-    assert capsys.readouterr().out == read.report() + "\n", "the report is printed at once, without a path"
+    assert capsys.readouterr().out == read.report() + "\n", (
+        "the report is printed at once, without a path"
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,12 @@ def test_what_a_spreadsheet_adds_at_the_ends_is_no_data(own):
     text = frame().to_csv(index=False)
     check(table(own("sep=,\n" + text)), frame())
     check(table(own(text.replace("\n", ",\n"))), frame())
-    check(table(own("\n".join([text.split("\n")[0], *(line + "," for line in text.split("\n")[1:-1])]))), frame())
+    check(
+        table(
+            own("\n".join([text.split("\n")[0], *(line + "," for line in text.split("\n")[1:-1])]))
+        ),
+        frame(),
+    )
     check(table(own(text + "\n,,\n \n")), frame())
 
 
@@ -131,8 +138,12 @@ def test_real_tables_are_taken_whole(own, name):
     df = bunch.data.assign(label=bunch.target.map(lambda c: f"kind {c}"))
     shuffled, embedded = df.sample(frac=1, random_state=0), table(name)
     read = table(own(shuffled))
-    assert embedded.classes == tuple(map(str, bunch.target_names)) and embedded.columns == tuple(bunch.data.columns)
-    assert np.array_equal(embedded.features, bunch.data.to_numpy()) and np.array_equal(embedded.labels, bunch.target)
+    assert embedded.classes == tuple(map(str, bunch.target_names)) and embedded.columns == tuple(
+        bunch.data.columns
+    )
+    assert np.array_equal(embedded.features, bunch.data.to_numpy()) and np.array_equal(
+        embedded.labels, bunch.target
+    )
     kept = [c for c in bunch.data if bunch.data[c].nunique() > 1]
     assert read.columns == tuple(kept) and np.array_equal(read.features, shuffled[kept].to_numpy())
     assert ("the same in every row" in read.report()) == (len(kept) < bunch.data.shape[1])
@@ -148,12 +159,17 @@ def test_what_carries_nothing_is_left_out_and_said(own):
     read = table(own(df))
     check(read, frame())
     assert "left out, the same in every row: unit\n" in read.report() + "\n"
-    assert "left out, copies: again (of width)" in read.report() and "left out, empty: blank" in read.report()
+    assert (
+        "left out, copies: again (of width)" in read.report()
+        and "left out, empty: blank" in read.report()
+    )
 
 
 def test_what_looks_odd_is_said(own):
     df = pd.concat([frame(), frame().head(2), frame().head(1).assign(label="oak")])
-    assert "3 rows are copies of earlier ones, 1 of them with another class" in table(own(df)).report()
+    assert (
+        "3 rows are copies of earlier ones, 1 of them with another class" in table(own(df)).report()
+    )
     df = frame().replace("oak", "Fir")
     assert "differ in capitals alone: Fir, fir" in table(own(df)).report()
     df = frame().assign(case=np.random.default_rng(0).permutation(100)[:30])
@@ -188,7 +204,10 @@ def index_cases():
     half = frame(2 * n).sample(n, random_state=2)
     return {
         "saved with its index": (frame(n).reset_index(), "'index'"),
-        "without a name": (frame(n).reset_index().rename(columns={"index": ""}), "'unnamed column 1'"),
+        "without a name": (
+            frame(n).reset_index().rename(columns={"index": ""}),
+            "'unnamed column 1'",
+        ),
         "counts from 1": (frame(n).assign(nr=np.arange(1, n + 1)), "'nr'"),
         "counts down": (frame(n).assign(rank=np.arange(n)[::-1]), "'rank'"),
         "counts in tens": (frame(n).assign(t=10.0 * np.arange(n)), "'t'"),
@@ -196,14 +215,23 @@ def index_cases():
         "a table of six rows": (frame(6).reset_index(), "'index'"),
         "sorted by class, then saved": (by_class.reset_index(), "'index'"),
         "saved, then sorted by class": (frame(n).reset_index().sort_values("label"), "'index'"),
-        "saved, sorted by class, then shuffled": (by_class.reset_index().sample(frac=1, random_state=3), "'index'"),
+        "saved, sorted by class, then shuffled": (
+            by_class.reset_index().sample(frac=1, random_state=3),
+            "'index'",
+        ),
         "shuffled": (shuffled.reset_index(), "'index'"),
         "rows dropped": (frame(n).reset_index().drop(index=[5, 17, 40]), "'index'"),
-        "many rows dropped, in order": (half.sort_index().reset_index(names="patient"), "'patient'"),
+        "many rows dropped, in order": (
+            half.sort_index().reset_index(names="patient"),
+            "'patient'",
+        ),
         "a sample of the rows": (half.reset_index(), "'index'"),
         "Unnamed: 0": (half.reset_index(names="Unnamed: 0"), "'Unnamed: 0'"),
         "anew in each class": (by_class.assign(k=by_class.groupby("label").cumcount()), "'k'"),
-        "a time stamp": (frame(n).assign(time=np.cumsum(np.random.default_rng(0).random(n))), "'time'"),
+        "a time stamp": (
+            frame(n).assign(time=np.cumsum(np.random.default_rng(0).random(n))),
+            "'time'",
+        ),
         "the class itself": (frame(n).assign(code=np.arange(n) % 3 * 5), "'code'"),
     }
 
@@ -226,31 +254,64 @@ BAD = {
     "blank": ("\n \n", "is empty"),
     "header alone": ("width,height,label\n", "no rows"),
     "one row": ("width,label\n1,a\n", "one row"),
-    "no label": (frame().rename(columns={"label": "tree"}), "no column 'label' among width, height, tree: give the column"),
+    "no label": (
+        frame().rename(columns={"label": "tree"}),
+        "no column 'label' among width, height, tree: give the column",
+    ),
     "class for label": (frame().rename(columns={"label": "Class"}), "rename 'Class'"),
     "labels for label": (frame().rename(columns={"label": "labels"}), "rename 'labels'"),
     "no header": (frame().assign(label=1).to_csv(index=False, header=False), "has no header"),
     "two labels": (frame().assign(Label=1), "two columns that could be 'label'"),
-    "two columns of one name": (frame().to_csv(index=False).replace("height", "width"), "more than one column called 'width'"),
+    "two columns of one name": (
+        frame().to_csv(index=False).replace("height", "width"),
+        "more than one column called 'width'",
+    ),
     "one class": (frame().assign(label="fir"), "one class only ('fir')"),
-    "a measurement as label": (frame().assign(label=np.random.default_rng(0).normal(size=30)), "not a measurement"),
+    "a measurement as label": (
+        frame().assign(label=np.random.default_rng(0).normal(size=30)),
+        "not a measurement",
+    ),
     "no class in a row": (spoiled("label", 4, ""), "no class in line 6"),
-    "a gap": (spoiled("height", 2, np.nan), "missing values in column 'height' (1 of 30, the first in line 4)"),
+    "a gap": (
+        spoiled("height", 2, np.nan),
+        "missing values in column 'height' (1 of 30, the first in line 4)",
+    ),
     "NA": (spoiled("height", 2, "NA"), "missing values in column 'height'"),
-    "a question mark": (spoiled("width", 0, "?"), "missing values in column 'width' (1 of 30, the first in line 2)"),
+    "a question mark": (
+        spoiled("width", 0, "?"),
+        "missing values in column 'width' (1 of 30, the first in line 2)",
+    ),
     "nan in capitals": (spoiled("width", 29, "NaN"), "the first in line 31"),
-    "infinity": (spoiled("width", 7, np.inf), "infinite or far too large number in column 'width', line 9"),
+    "infinity": (
+        spoiled("width", 7, np.inf),
+        "infinite or far too large number in column 'width', line 9",
+    ),
     "too large for float32": (spoiled("width", 7, 1e39), "far too large"),
     "a word": (spoiled("width", 3, "wide"), "not numeric (width with 'wide')"),
-    "a column of words": (frame().assign(colour=["red", "blue"] * 15), "not numeric (colour with 'red')"),
+    "a column of words": (
+        frame().assign(colour=["red", "blue"] * 15),
+        "not numeric (colour with 'red')",
+    ),
     "a unit": (frame().assign(w=[f"{i % 7} cm" for i in range(30)]), "not numeric (w with '0 cm')"),
     "dates": (frame().assign(day="2024-05-01"), "not numeric (day with '2024-05-01')"),
     "points and commas": (spoiled("width", 3, "1,5"), "read in two ways"),
     "thousands": (frame().assign(price=[f"{i + 1},000" for i in range(30)]), "read in two ways"),
-    "thousands and decimals": (frame().assign(p=[f"{i + 1}.000,5" for i in range(30)]).to_csv(index=False, sep=";"), "read in two ways"),
-    "bare decimal commas": (frame().to_csv(index=False).replace(".", ","), "save with semicolons if its numbers have decimal commas"),
-    "a field too few": (frame().to_csv(index=False) + "1,2\n", "2 fields in line 32 where its header has 3"),
-    "row names": ("a,b,label\n" + "".join(f"r{i},{i % 7},{i % 5},{i % 2}\n" for i in range(20)), "row names"),
+    "thousands and decimals": (
+        frame().assign(p=[f"{i + 1}.000,5" for i in range(30)]).to_csv(index=False, sep=";"),
+        "read in two ways",
+    ),
+    "bare decimal commas": (
+        frame().to_csv(index=False).replace(".", ","),
+        "save with semicolons if its numbers have decimal commas",
+    ),
+    "a field too few": (
+        frame().to_csv(index=False) + "1,2\n",
+        "2 fields in line 32 where its header has 3",
+    ),
+    "row names": (
+        "a,b,label\n" + "".join(f"r{i},{i % 7},{i % 5},{i % 2}\n" for i in range(20)),
+        "row names",
+    ),
     "all the same": (frame().assign(width=1, height=2), "has 0 columns of numbers that differ"),
     "label alone": (frame()[["label"]], "has 0 columns"),
     "an open quotation mark": ('a,label\n"1,x\n2,y\n3,x\n', "quotation mark"),
@@ -276,7 +337,9 @@ def test_what_a_chapter_needs_is_asked_for(own):
         table(path, classes=4)
     with refused("has 10 rows of class 'elm': each class needs 11 or more"):
         table(path, rows_per_class=11)
-    with refused("has 2 columns of numbers that differ from row to row: at least 3 beside the label"):
+    with refused(
+        "has 2 columns of numbers that differ from row to row: at least 3 beside the label"
+    ):
         table(path, columns=3)
 
 
@@ -297,7 +360,12 @@ def test_a_table_that_is_not_there_or_too_large(own, tmp_path, monkeypatch):
 
 
 def documents(n=12):
-    return pd.DataFrame({"text": [f"Word {i}, and\n\"more\"; tab\there" for i in range(n)], "label": ["good", "bad"] * (n // 2)})
+    return pd.DataFrame(
+        {
+            "text": [f'Word {i}, and\n"more"; tab\there' for i in range(n)],
+            "label": ["good", "bad"] * (n // 2),
+        }
+    )
 
 
 @pytest.mark.parametrize("sep", [",", ";", "\t"])
@@ -312,7 +380,10 @@ def test_texts_are_looked_at(own):
     df = documents().assign(author="x", date=1)
     assert "left out: author, date" in texts(own(df)).report()
     df = pd.concat([documents(), documents().head(1).assign(label="bad")])
-    assert "1 text is a copy of an earlier one, 1 of them with another class" in texts(own(df)).report()
+    assert (
+        "1 text is a copy of an earlier one, 1 of them with another class"
+        in texts(own(df)).report()
+    )
     for spoil, words in [
         (dict(columns={"text": "review"}), "no column 'text' among review, label"),
         (dict(columns={"text": "Texts"}), "rename 'Texts'"),
@@ -331,7 +402,9 @@ def test_texts_are_looked_at(own):
 def test_real_news_as_the_readers_own_texts(own):
     path = DATA / "ag-news-test.csv"
     if not path.is_file():
-        pytest.skip("UNLABELED_TEST_DATA holds no ag-news-test.csv; texts are tested on made-up ones only.")
+        pytest.skip(
+            "UNLABELED_TEST_DATA holds no ag-news-test.csv; texts are tested on made-up ones only."
+        )
     df = pd.read_csv(path)
     read = texts(own(df.assign(text=df["title"] + ". " + df["description"])))
     assert len(read.texts) == 7600 and np.bincount(read.labels).tolist() == [1900] * 4
