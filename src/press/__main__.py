@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import fcntl
 import functools
-import http.server
 import os
 import subprocess
 import sys
 import traceback
 from pathlib import Path
 
-from press import pair, records, source, surroundings
+from press import source, surroundings
 from press.errors import PressError
 from press.source import PARAMETERS, ROOT
 
@@ -62,6 +61,7 @@ def _relay(lines) -> list[str]:
 
 def execute(arguments) -> None:
     """Run a chapter in its default form for the site, or its negative control, or on other seeds."""
+    from press import records
     from press.execute import run
 
     chapter = source.chapter(arguments.name)
@@ -76,6 +76,8 @@ def execute(arguments) -> None:
 
 def collect(arguments) -> None:
     """Write the record of a chapter's default run."""
+    from press import records
+
     chapter = source.chapter(arguments.name)
     records.collect(chapter, chapter.executed(), chapter.record())
 
@@ -84,6 +86,7 @@ def chapter(arguments) -> None:
     """Run one chapter as asked; a default run feeds the site, any other goes to build/runs."""
     from unlabeled.ledger_view import as_text
 
+    from press import pair, records
     from press.execute import run
 
     name = arguments.name
@@ -148,6 +151,8 @@ def _switch(text):
 
 def pairs(arguments) -> None:
     """Write stale notebooks, or with --check only name them."""
+    from press import pair
+
     if own := pair.strangers():
         print(f"left alone, since no text belongs to it: {', '.join(str(path.relative_to(ROOT)) for path in own)}")
     if arguments.check:
@@ -161,9 +166,17 @@ def pairs(arguments) -> None:
 
 def check(arguments) -> None:
     """Check the sources of all chapters against the contract."""
+    from press import stamps
     from press.contract import problems
 
-    found = [problem for chapter in source.chapters() for problem in problems(chapter)]
+    found = []
+    for chapter in source.chapters():
+        key = stamps.of_contract(chapter)
+        broken = stamps.known(ROOT, "contract", chapter.document, key)
+        if broken is None:
+            broken = problems(chapter)
+            stamps.remember(ROOT, "contract", chapter.document, key, broken)
+        found += broken
     if found:
         raise PressError("The chapters break their contract:\n  " + "\n  ".join(found))
 
@@ -207,6 +220,8 @@ def site(arguments) -> None:
 
 def serve(arguments) -> None:
     """Serve the built site on this machine until Ctrl-C."""
+    import http.server
+
     folder = ROOT / "build/site"
     if not (folder / "index.html").is_file():
         raise PressError("There is no site yet: run make book first.")

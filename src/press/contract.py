@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
-import importlib
-import inspect
 import re
+from functools import lru_cache
 
 from press.errors import PressError
-from press.names import Names
+from press.names import Names as CellNames
 from press.pair import pair
 from press.source import ASIDE, ASIDE_HEAD, CARD, MORE, PARAMETERS, SPINE, TAGS, Chapter, asides, is_aside, tag
 
@@ -20,6 +19,7 @@ SECTIONS = (
 RUNNING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 KNOWN = set(dir(builtins)) | {"display", "get_ipython"}
 FILES = {"greater", "less", "equivalent", "exact", "out_of_reach"}
+Names = lru_cache(maxsize=None)(CellNames)  # a cell is asked for its names more than once
 CHAPTER_LINES, CHAPTER_WORDS, METHOD_LINES, CELL_LINES = 800, 4000, 25, 30
 
 
@@ -43,7 +43,7 @@ def problems(chapter: Chapter) -> list[str]:
     found += _claims(cells)
     found += _methods(cells)
     found += _exercises(cells)
-    found += _helpers(cells)
+    found += _helpers(cells, chapter.root / "src/unlabeled")
     found += _asides(chapter.source.cells)
     found += _names(cells)
     found += _sections(chapter)
@@ -236,8 +236,8 @@ def _names(cells):
         owner |= dict.fromkeys(names.bound, cell)
 
 
-def _helpers(cells):
-    """Every name that the notebook takes from `unlabeled` exists, is public and documented."""
+def _helpers(cells, package):
+    """Every name that the notebook takes from `unlabeled` exists, is public and documented; the helpers are read, not loaded."""
     for cell in cells:
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "press":
@@ -248,14 +248,28 @@ def _helpers(cells):
                 if alias.name.startswith("_"):
                     yield f"it imports the private {node.module}.{alias.name}"
                     continue
-                try:
-                    module = importlib.import_module(node.module)
-                    thing = getattr(module, alias.name, None) or importlib.import_module(f"{node.module}.{alias.name}")
-                except ImportError:
+                documented = _documented(package.parent.joinpath(*node.module.split("."))).get(alias.name)
+                if documented is None:
                     yield f"it imports {node.module}.{alias.name}, which does not exist"
-                    continue
-                if (inspect.isfunction(thing) or inspect.isclass(thing) or inspect.ismodule(thing)) and not inspect.getdoc(thing):
+                elif not documented:
                     yield f"{node.module}.{alias.name} has no docstring"
+
+
+def _documented(path):
+    """Name -> whether it has a docstring (or needs none), for all that a module or package of helpers offers at its top."""
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    if not file.is_file():
+        return {}
+    names = {}
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names[node.name] = bool(ast.get_docstring(node))
+        for target in [*getattr(node, "targets", []), getattr(node, "target", None)]:
+            if target is not None:
+                names |= dict.fromkeys(Names(ast.unparse(target) + " = 0").bound, True)
+    if path.is_dir():
+        names |= {other.stem: bool(ast.get_docstring(ast.parse(other.read_text(encoding="utf-8")))) for other in path.glob("*.py")}
+    return names
 
 
 def _sections(chapter):

@@ -33,7 +33,7 @@ class Names:
                 self._visit(block)
 
     def _take(self, statement):
-        table = symtable.symtable(ast.unparse(ast.fix_missing_locations(statement)), "cell", "exec")
+        table = symtable.symtable(ast.unparse(statement), "cell", "exec")
         bound = set()
         for symbol in table.get_symbols():
             if symbol.is_referenced():

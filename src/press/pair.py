@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
-from pybtex.database import Entry, parse_file
-from pybtex.richtext import Text
-
-from press import aside, source
+from press import aside, source, stamps
 from press.errors import PressError
 from press.source import Chapter
+
+if TYPE_CHECKING:
+    from pybtex.database import Entry
 
 DIRECTIVES = ("note", "tip", "warning", "important", "admonition", "dropdown")
 ROLE_OR_CODE = re.compile(r"\{([A-Za-z][\w:.-]*)\}`([^`]+)`|(`+)(?!`).+?(?<!`)\3(?!`)", re.DOTALL)
@@ -56,6 +56,8 @@ def pair(chapter: Chapter) -> str:
     ------
     PressError : if the text uses a role or directive that has no plain equivalent, or cites what the bibliography lacks
     """
+    import nbformat
+
     links = Links(chapter.root)
     cells = [_markdown("title", f"# {chapter.title}"), _markdown("card", card(chapter, links))]
     for number, cell in enumerate(chapter.source.cells):
@@ -86,15 +88,18 @@ def own_text(chapter: Chapter, number: int) -> str:
     return text.split("\n", 1)[1].strip() if number == 0 and "\n" in text else "" if number == 0 else text
 
 
+def _cell(kind, name, text, **more):
+    from nbformat import from_dict  # not new_code_cell, which validates each cell against the whole schema
+
+    return from_dict({"cell_type": kind, "id": name, "metadata": {}, "source": text} | more)
+
+
 def _markdown(name, text):
-    cell = nbformat.v4.new_markdown_cell(text)
-    cell.id = name
-    return cell
+    return _cell("markdown", name, text)
 
 
 def _code(name, text, tags):
-    cell = nbformat.v4.new_code_cell(text)
-    cell.id = name
+    cell = _cell("code", name, text, execution_count=None, outputs=[])
     if tags:
         cell.metadata["tags"] = list(tags)
     if "solution" in tags:  # Colab and JupyterLab fold it
@@ -199,6 +204,8 @@ ROLES: dict[str, Callable[[str, Chapter, Links], str]] = {
 
 @lru_cache(maxsize=8)
 def _bibliography(path: Path, stamp: float):
+    from pybtex.database import parse_file
+
     return parse_file(str(path), bib_format="bibtex").entries
 
 
@@ -238,13 +245,20 @@ def address(entry: Entry) -> str:
 
 
 def _unbrace(text):
-    return re.sub(r"\s+", " ", Text.from_latex(text).render_as("text")).strip()
+    # Not render_as("text"), which looks its backend up among all installed packages at every call.
+    from pybtex.backends.plaintext import Backend
+    from pybtex.richtext import Text
+
+    return re.sub(r"\s+", " ", Text.from_latex(text).render(Backend())).strip()
 
 
-def stale(root: Path = source.ROOT) -> list[Path]:
-    """Notebooks of the book that are missing, differ from what their text gives, or whose text has gone."""
+def stale(root: Path = source.ROOT, stamped: bool = True) -> list[Path]:
+    """Notebooks of the book that are missing, differ from what their text gives, or whose text has gone.
+
+    With `stamped`, what was in step is trusted as long as neither side has changed.
+    """
     there = source.chapters(root)
-    wrong = [chapter.notebook for chapter in there if _read(chapter.notebook) != pair(chapter)]
+    wrong = [chapter.notebook for chapter in there if not (stamped and _in_step(chapter)) and not _compared(chapter)[0]]
     return wrong + [path for path in _without_text(root) if aside.is_ours(path, _document(path))]
 
 
@@ -272,8 +286,10 @@ def write(root: Path = source.ROOT) -> list[Path]:
     """
     written = []
     for chapter in source.chapters(root):
-        text = pair(chapter)
-        if _read(chapter.notebook) != text:
+        if _in_step(chapter):
+            continue
+        same, text = _compared(chapter)
+        if not same:
             if kept := aside.put(chapter.notebook, text, chapter.document):
                 name = chapter.notebook.relative_to(root)
                 print(f"{name} held something that its text does not: that is now {kept.relative_to(root)}; edit {chapter.text.relative_to(root)} instead")
@@ -290,3 +306,16 @@ def _read(path):
         return path.read_text(encoding="utf-8") if path.is_file() else None
     except (OSError, ValueError):
         return None
+
+
+def _in_step(chapter):
+    """Whether text and notebook are those that have been found in step before."""
+    return stamps.known(chapter.root, "pair", chapter.document, stamps.of_text(chapter)) == stamps.content(chapter.notebook)
+
+
+def _compared(chapter):
+    """Whether the notebook is what the text gives, and what that is; the answer is stamped."""
+    text = pair(chapter)
+    # The stamp is that of the notebook to be: it holds once this one is written.
+    stamps.remember(chapter.root, "pair", chapter.document, stamps.of_text(chapter), stamps.digest(chapter.notebook.name, text))
+    return _read(chapter.notebook) == text, text

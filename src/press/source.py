@@ -9,12 +9,14 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jupytext
-import nbformat
 import yaml
 
 from press.errors import PressError
+
+if TYPE_CHECKING:
+    import nbformat
 
 ROOT = Path(os.environ.get("PRESS_ROOT", Path(__file__).resolve().parents[2]))
 PARAMETERS = {"profile": "quick", "seeds": 5, "first_seed": 0, "dataset": "", "control": False}
@@ -75,6 +77,8 @@ class Chapter:
     @cached_property
     def source(self) -> nbformat.NotebookNode:
         """The text notebook, parsed."""
+        import jupytext  # takes most of a second, and many commands do without
+
         return jupytext.reads(self.text.read_text(encoding="utf-8"), fmt="md:myst")
 
     @cached_property
@@ -112,23 +116,28 @@ class Chapter:
         return line[2:].strip()
 
 
+def _load(text):
+    # libyaml's loader, where PyYAML has it, is ten times as fast.
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def front_matter(path: Path) -> dict:
     """The YAML block at the top of a text file ({} if there is none)."""
     found = re.match(r"---\n(.*?)\n---\n", path.read_text(encoding="utf-8"), re.DOTALL)
     try:
-        return (yaml.safe_load(found[1]) or {}) if found else {}
+        return (_load(found[1]) or {}) if found else {}
     except yaml.YAMLError as error:
         raise PressError(f"The front matter of {path} is no valid YAML: {str(error).splitlines()[0]}.") from None
 
 
 def config(root: Path = ROOT) -> dict:
     """`_config.yml`, with the keys of the press under ``press``."""
-    return yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    return _load((root / "_config.yml").read_text(encoding="utf-8"))
 
 
 def toc(root: Path = ROOT) -> list[str]:
     """Documents of `_toc.yml` in the book's order."""
-    listing = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    listing = _load((root / "_toc.yml").read_text(encoding="utf-8"))
 
     def files(node):
         if isinstance(node, dict):

@@ -80,7 +80,9 @@ def test_a_broken_chapter_is_told_in_one_sentence_and_the_rest_is_kept(book):
     site = book.root / "build/site/index.html"
     before, text = site.read_bytes(), book.other.read_text()
     try:
-        book.other.write_text(text.replace("values = [", "1 / 0\nvalues = ["))
+        broken = text.replace("results = run.each(", "1 / 0\nresults = run.each(")
+        assert broken != text
+        book.other.write_text(broken)
         press(book.root, "pair")
         done = press(book.root, "flow", "site")
         assert done.returncode == 1
