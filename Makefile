@@ -37,8 +37,8 @@ new-chapter: setup ## make the skeleton of a chapter: NAME=… PART=… [PAPER=k
 course: setup ## build the assignments, for students and instructor: [NAME=…] [SECRETS=how many others to try]
 	@$(PY) -m course build --name "$$NAME" --secrets "$$SECRETS"
 
-grade: setup ## grade what a class has handed in: SUBMISSIONS=folder or zip [ASSIGNMENT=…]
-	@$(PY) -m course grade --submissions "$$SUBMISSIONS" --assignment "$$ASSIGNMENT"
+grade: setup ## grade what a class has handed in: SUBMISSIONS=folder or zip [ASSIGNMENT=…] [CLASS=…]
+	@$(PY) -m course grade --submissions "$$SUBMISSIONS" --assignment "$$ASSIGNMENT" --class-name "$$CLASS"
 
 serve: setup ## show the built site in a browser: [PORT=8000]
 	@$(PRESS) serve --port "$$PORT"

@@ -28,15 +28,16 @@ def grade(arguments) -> None:
     if not arguments.submissions:
         raise PressError("Say where the submissions are, such as make grade SUBMISSIONS=handed-in.")
     with Pool() as pool:
-        tables = Course().grade(Path(arguments.cwd, arguments.submissions), pool, arguments.assignment)
+        course = Course(class_name=arguments.class_name)
+        tables = course.grade(Path(arguments.cwd, arguments.submissions), pool, arguments.assignment)
     for name in tables:
-        print(f"grade: open build/course/grades/{name}/summary.html; the table is grades.csv beside it")
+        print(f"grade: open {(course.place / name).relative_to(ROOT)}/summary.html; the table is grades.csv beside it")
 
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for function, options in ((build, ("name", "secrets")), (grade, ("submissions", "assignment"))):
+    for function, options in ((build, ("name", "secrets")), (grade, ("submissions", "assignment", "class-name"))):
         sub = commands.add_parser(function.__name__, help=function.__doc__)
         sub.set_defaults(function=function, cwd=os.getcwd())
         for option in options:

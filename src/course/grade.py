@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -10,17 +11,20 @@ import re
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from press import source
-from course import build, handed_in, report, secret
+from course import build, handed_in, report, secret, table
 from course.assignment import Assignment, assignment, assignments
-from course.handed_in import File, Notebook, Student, Unreadable
+from course.handed_in import File, Notebook, Student
 from course.merge import Blank, belongs, merge
+from course.names import COPY, Person
 from course.sandbox import Limits, Sandbox, protections
+from press import source
 from press.errors import PressError
 
+LOOK = "to be looked at"
 ENDED = {
     "time": "The notebook ran for more than {seconds} seconds and was stopped.",
     "cell time": "A cell ran for more than {cell_seconds} seconds, could not be interrupted, and was stopped with the whole notebook.",
@@ -33,25 +37,15 @@ ENDED = {
 
 @dataclass
 class Submission:
-    """What one student handed in for one assignment: the notebook that counts, or the reason why there is none."""
+    """What one person handed in for one assignment: the notebook that counts, or the reason why there is none."""
 
-    student: str
-    file: File | None = None
+    person: Person
+    file: str = ""
     notebook: Notebook | None = None
     status: str = ""
     reason: str = ""
+    late: bool = False
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def slug(self) -> str:
-        return slug(self.student)
-
-
-def slug(name: str) -> str:
-    """A file name for a student: the name itself where it is one."""
-    plain = re.sub(r"[^\w .,-]", "_", name).strip(" .") or "_"
-    short = plain.encode()[:100].decode(errors="ignore")
-    return short if short == name else f"{short}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def blank(found: Assignment) -> Blank:
@@ -61,66 +55,83 @@ def blank(found: Assignment) -> Blank:
 
 def sort(students: list[Student], blanks: dict[str, Blank], asked: str = "") -> dict[str, list[Submission]]:
     """The submissions by assignment. A student whose files belong to none gets a row in the one asked for, or in the commonest."""
-    read = {student.name: _read(student, blanks) for student in students}
-    count = {name: sum(name in notebooks for notebooks, _ in read.values()) for name in blanks}
+    read = {student.person: _by_assignment(student, blanks) for student in students}
+    count = {name: sum(name in notebooks for notebooks in read.values()) for name in blanks}
     commonest = asked or max(blanks, key=lambda name: count[name])
     chosen = [asked] if asked else [name for name in blanks if count[name]] or [commonest]
     found: dict[str, list[Submission]] = {name: [] for name in chosen}
     for student in students:
-        notebooks, problems = read[student.name]
+        notebooks = read[student.person]
         mine = [name for name in chosen if name in notebooks]
         for name in mine:
-            found[name].append(_newest(student, notebooks[name], problems))
+            found[name].append(_newest(student, notebooks[name]))
         if not mine:
-            found[commonest].append(_without(student, notebooks, problems))
+            found[commonest].append(_without(student, notebooks))
     return found
 
 
-def _read(student, blanks):
-    """The student's notebooks by assignment, (file, notebook) each, and what is wrong with the other files: (file, reason)."""
-    notebooks: dict[str, list[tuple[File, Notebook]]] = {}
-    problems = []
+def _by_assignment(student, blanks):
+    """The student's files that are notebooks of an assignment, by its name; the others get their reason."""
+    notebooks: dict[str, list[File]] = {}
     for file in student.files:
-        try:
-            notebook = handed_in.read(file)
-        except Unreadable as error:
-            problems.append((file, str(error)))
+        if file.notebook is None:
             continue
-        score = {name: belongs(notebook, blank) for name, blank in blanks.items()}
-        best = max(score, key=lambda name: (score[name], notebook.assignment == name))
+        score = {name: belongs(file.notebook, blank) for name, blank in blanks.items()}
+        best = max(score, key=lambda name: (score[name], file.notebook.assignment == name))
         if score[best]:
-            notebooks.setdefault(best, []).append((file, notebook))
+            notebooks.setdefault(best, []).append(file)
         else:
-            problems.append((file, "it is a notebook of something else: no cell of it belongs to an assignment"))
-    return notebooks, problems
+            file.reason = "it is a notebook of something else: no cell of it belongs to an assignment"
+    return notebooks
 
 
-def _newest(student, attempts, problems):
-    attempts = sorted(attempts, key=lambda attempt: (attempt[0].time, attempt[0].name))
-    file, notebook = attempts[-1]
-    submission = Submission(student.name, file, notebook)
-    if len(attempts) > 1:
-        submission.notes.append(f"{len(attempts)} attempts were handed in; the newest counts ({file.name}).")
-    submission.notes += [f"{other.name} was left aside: {why}." for other, why in problems if _looks_like_notebook(other)]
-    submission.notes += student.problems
+def _newest(student, attempts):
+    """The attempt that counts: the newest by date; where dates do not tell, the last by name, and the row is to be looked at."""
+    attempts = sorted(attempts, key=lambda file: (file.time or 0.0, _in_order(file.name)))
+    chosen = attempts[-1]
+    submission = Submission(student.person, chosen.name, chosen.notebook, late=student.late)
+    others = [file for file in attempts if file.notebook.digest != chosen.notebook.digest]
+    open_ones = [file for file in others if file.time is None or file.time == chosen.time or chosen.time is None]
+    if open_ones:
+        submission.status = LOOK
+        names = " and ".join(file.name for file in [*open_ones, chosen])
+        submission.notes.append(f"{names} have no dates that tell which is newer; {chosen.name} was graded.")
+    elif len(attempts) > 1:
+        submission.notes.append(f"{len(attempts)} attempts were handed in; the newest counts ({chosen.name}).")
+    submission.notes += [f"{file.name} was left aside: {file.reason}." for file in student.files if file.reason and _looks_like_notebook(file)]
+    return _doubted(submission, student)
+
+
+def _doubted(submission, student):
+    if student.doubts:
+        submission.status = LOOK
+        submission.notes = student.doubts + submission.notes
     return submission
+
+
+def _in_order(name):
+    """So that x comes before x (1), and x (2) before x (10)."""
+    stem = re.sub(r"\.\w+$", "", name)
+    copy = COPY.search(stem)
+    number = int((re.findall(r"\d+", copy[0]) or ["1"])[-1]) if copy else 0
+    parts = re.split(r"(\d+)", COPY.sub("", stem))
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], number
 
 
 def _looks_like_notebook(file):
     return file.name.lower().endswith((".ipynb", ".zip"))
 
 
-def _without(student, notebooks, problems):
-    submission = Submission(student.name, notes=list(student.problems))
+def _without(student, notebooks):
+    submission = Submission(student.person, late=student.late)
     if notebooks:
         submission.status, submission.reason = "another assignment", f"The notebook belongs to the assignment {', '.join(sorted(notebooks))}."
-    elif problems:
-        file, why = max(problems, key=lambda problem: (_looks_like_notebook(problem[0]), problem[0].time))
-        submission.status, submission.reason = "not a notebook", f"{file.name} was not graded: {why}."
+    elif student.files:
+        file = max(student.files, key=lambda file: (_looks_like_notebook(file), file.time or 0.0))
+        submission.status, submission.reason = "not a notebook", f"{file.name} was not graded: {file.reason}."
     else:
-        submission.status = "nothing handed in"
-        submission.reason = submission.notes.pop(0) if submission.notes else "There is no file."
-    return submission
+        submission.status, submission.reason = "nothing handed in", "There is no file."
+    return _doubted(submission, student)
 
 
 def run(blank: Blank, notebook: Notebook, seeds: dict[str, str], sandbox: Sandbox) -> dict:
@@ -150,7 +161,7 @@ def run(blank: Blank, notebook: Notebook, seeds: dict[str, str], sandbox: Sandbo
     points = {
         task.id: sum(test.points for test in task.tests if tests[test.id]["passed"]) for task in blank.assignment.tasks if not task.written
     }
-    status = "look at it" if reply["odd"] else "stopped" if reply["ended"] != "done" else "untouched" if len(merged.untouched) == len(blank.assignment.tasks) else "graded"
+    status = LOOK if reply["odd"] else "stopped" if reply["ended"] != "done" else "untouched" if len(merged.untouched) == len(blank.assignment.tasks) else "graded"
     if merged.missing:
         reasons.append(f"Missing: {', '.join(merged.missing)}.")
     return {
@@ -166,37 +177,42 @@ def _outcome(outcome):
 
 
 class Course:
-    """Where grades are kept, and what decides whether one is still good.
+    """Where a class's grades are kept, and what decides whether one is still good.
 
     Parameters
     ----------
     root : the project's folder
     place : where the results go; build/course/grades below `root` if left out
+    class_name : a class of its own gets a folder of its own there
     """
 
-    def __init__(self, root: Path = source.ROOT, place: Path | None = None):
+    def __init__(self, root: Path = source.ROOT, place: Path | None = None, class_name: str = ""):
+        if class_name and not re.fullmatch(r"\w[\w .-]*", class_name):
+            raise PressError(f"CLASS={class_name} is no name for a folder: use letters, digits, dots and hyphens.")
         self.root = root
-        self.place = place or root / "build/course/grades"
+        self.place = (place or root / "build/course/grades") / class_name
         self.secret = secret.course_secret(root)
 
     def grade(self, submissions: Path, pool: Pool, asked: str = "") -> dict[str, list[dict]]:
-        """Grade what `submissions` holds in the sandboxes of `pool`; return the rows of each assignment's table.
+        """Grade what `submissions` holds in the sandboxes of `pool`, and add it to the class; return the rows of each table.
 
         Raises
         ------
-        PressError : if there is nothing to grade, or points given by hand cannot be read
+        PressError : if there is nothing to grade, or what is known of the class cannot be read
         """
         if asked:
             assignment(asked, self.root)
         students = handed_in.students(submissions)
         blanks = self._blanks(asked)
         sorted_ = sort(students, blanks, asked)
-        by_hand = {name: report.by_hand(blanks[name].assignment, self.place / name / "grades.csv") for name in sorted_}
         tables = {}
-        for name, found in sorted_.items():
+        for name in sorted_:
             self._prepare(name)
-            records = self._records(blanks[name], found, pool)
-            tables[name] = report.write(blanks[name], found, records, by_hand[name], self.place / name, pool.protections)
+        with self._alone():
+            books = {name: GradeBook(blanks[name].assignment, self.place / name, found) for name, found in sorted_.items()}
+            for name, found in sorted_.items():
+                self._grade_one(blanks[name], found, books[name], pool)
+                tables[name] = report.write(blanks[name].assignment, books[name].entries, self.place / name, pool.protections)
         return tables
 
     def _blanks(self, asked):
@@ -218,50 +234,110 @@ class Course:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
 
-    def key(self, blank: Blank, data: bytes, limits: Limits) -> str:
-        """What a grade depends on: the submission, the assignment, the secret, and the grader itself."""
-        digest = hashlib.sha256()
-        parts = [data, build.as_text(blank.full).encode(), build.as_text(blank.student).encode(), self.secret, _engine(), repr(asdict(limits)).encode()]
-        for part in parts:
-            digest.update(hashlib.sha256(part).digest())
-        return digest.hexdigest()
+    @contextmanager
+    def _alone(self):
+        """Nobody else grades this class at the same time."""
+        with open(self.place / ".lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise PressError("This class is being graded already: wait for that run, or stop it first.") from None
+            yield
 
-    def _records(self, blank, submissions, pool):
-        """The record of each submission, from the grade book where it is still good."""
+    def depends_on(self, blank: Blank, notebook: Notebook, limits: Limits) -> dict[str, str]:
+        """What a grade depends on, as digests: the submission, the assignment, the secret, and the grader itself."""
+        assigned = build.as_text(blank.full) + build.as_text(blank.student)
+        parts = {"submission": notebook.digest.encode(), "assignment": assigned.encode(), "secret": self.secret, "grader": _engine() + repr(asdict(limits)).encode()}
+        return {name: hashlib.sha256(self.secret + part).hexdigest() for name, part in parts.items()}
+
+    def _grade_one(self, blank, submissions, book, pool):
+        """Bring the grade book up to date with `submissions`; only what is new or changed is run."""
         name, total = blank.assignment.name, len(submissions)
         seeds = secret.seeds(blank.assignment, self.secret)
-        records: dict[str, dict] = {}
         todo = []
         for submission in submissions:
             if submission.notebook is None:
-                records[submission.student] = _empty(blank, submission)
+                book.add(submission, {}, _empty(blank, submission))
                 continue
-            key = self.key(blank, submission.file.data, pool.limits)
-            known = _stored(self._path(name, submission), key)
-            if known is None:
-                todo.append((submission, key))
+            depends = self.depends_on(blank, submission.notebook, pool.limits)
+            known = book.entries.get(submission.person.key)
+            if known is None or known["depends on"] != depends:
+                todo.append((submission, depends))
             else:
-                records[submission.student] = known
-        if len(records):
-            print(f"{name}: {len(records)} of {total} need no new run", flush=True)
-        done = len(records)
+                book.add(submission, depends, known["record"])
+        done = total - len(todo)
+        if done:
+            print(f"{name}: {done} of {total} need no new run", flush=True)
         lock = threading.Lock()
 
         def one(item):
             nonlocal done
-            submission, key = item
-            record = {"key": key, "student": submission.student} | pool.run(blank, submission.notebook, seeds)
-            _write(self._path(name, submission), json.dumps(record, ensure_ascii=False, indent=1))
+            submission, depends = item
+            record = pool.run(blank, submission.notebook, seeds)
             with lock:
                 done += 1
-                records[submission.student] = record
-                print(f"{name}: {done} of {total}, {_printable(submission.student)}: {sum(record['points'].values())} of {blank.assignment.automatic} points", flush=True)
+                book.add(submission, depends, record)
+                print(f"{name}: {done} of {total}, {_printable(submission.person.shown)}: {sum(record['points'].values())} of {blank.assignment.automatic} points", flush=True)
 
         pool.each(one, todo)
-        return records
 
-    def _path(self, name, submission):
-        return self.place / name / "gradebook" / f"{submission.slug}.json"
+
+class GradeBook:
+    """What is known of a class in one assignment: a file for each person, points by hand included.
+
+    Parameters
+    ----------
+    folder : where gradebook/ and grades.csv are
+    submissions : those that are graded now, whose damaged files may be replaced
+
+    Raises
+    ------
+    PressError : if the file of somebody else or the table cannot be read
+    """
+
+    def __init__(self, assignment: Assignment, folder: Path, submissions: list[Submission]):
+        self.folder = folder / "gradebook"
+        self.entries: dict[str, dict] = {}
+        new = {submission.person for submission in submissions}
+        for path in sorted(self.folder.glob("*.json")):
+            entry = _stored(path)
+            if entry is not None:
+                self.entries[person_of(entry).key] = entry
+            elif path.stem not in {person.slug for person in new}:
+                raise PressError(f"{path} is damaged, and its submission is not among these: add it to them, or delete the file to drop the row.")
+        people = new | {person_of(entry) for entry in self.entries.values()}
+        self.given = table.by_hand(assignment, folder / "grades.csv", sorted(people, key=lambda person: person.key))
+        for key, entry in self.entries.items():
+            if key in self.given and self.given[key] != entry["by hand"]:
+                entry["by hand"] = self.given[key]
+                self._write(entry)
+
+    def add(self, submission: Submission, depends: dict, record: dict) -> None:
+        """Take in what came of a submission; one without a notebook never takes the place of a grade."""
+        person, old = submission.person, self.entries.get(submission.person.key)
+        notes = list(submission.notes)
+        if old and old["depends on"] and not depends:
+            entry = old | {"notes": [note for note in old["notes"] if note != submission.reason] + [submission.reason]}
+        else:
+            if old and old["depends on"] and old["file"] != submission.file and old["depends on"]["submission"] != depends["submission"]:
+                notes.append(f"It takes the place of {old['file']}, which was graded before.")
+            given = self.given.get(person.key, old["by hand"] if old else {})
+            entry = {
+                "name": person.name, "number": person.number, "file": submission.file, "status": submission.status, "late": submission.late, "notes": notes,
+                "depends on": depends, "record": record, "by hand": given,
+            }
+        if entry != old:
+            self._write(entry)
+        self.entries[person.key] = entry
+
+    def _write(self, entry):
+        text = json.dumps(entry, ensure_ascii=False, indent=1)
+        table.replace(self.folder / f"{person_of(entry).slug}.json", text.encode("utf-8", "replace"))
+
+
+def person_of(entry: dict) -> Person:
+    """The person that an entry of the grade book is about."""
+    return Person(entry["name"], entry["number"])
 
 
 class Pool:
@@ -321,19 +397,14 @@ def _empty(blank, submission):
     }
 
 
-def _stored(path, key):
+def _stored(path):
+    """An entry of the grade book, or None if the file is no whole one."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        person_of(entry)
+        return entry | {"record": entry["record"], "by hand": entry["by hand"], "depends on": entry["depends on"]}
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return record if isinstance(record, dict) and record.get("key") == key else None
-
-
-def _write(path, text):
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, encoding="utf-8", errors="replace")
-    temporary.chmod(0o600)
-    temporary.replace(path)
 
 
 def _engine():
@@ -343,7 +414,7 @@ def _engine():
     digest = hashlib.sha256(sys.version.encode())
     for folder in (Path(__file__).parent, Path(unlabeled.__file__).parent):
         for path in sorted(folder.glob("*.py")):
-            if path.name != "report.py":  # how a grade is shown does not change it
+            if path.name not in ("report.py", "table.py", "names.py"):  # how a grade is shown does not change it
                 digest.update(path.read_bytes())
     return digest.digest()
 

@@ -11,7 +11,7 @@ from press import source
 from course import build, handed_in, secret
 from course.assignment import SOLUTION, Assignment, assignment, assignments
 from course.grade import blank, run
-from course.handed_in import File, Notebook
+from course.handed_in import Notebook
 from course.merge import Blank
 from course.sandbox import CANNOT, Sandbox, protections
 from press.errors import PressError
@@ -34,7 +34,7 @@ def answered(blank: Blank, wrong: str | None = None, only: set[str] | None = Non
 
 def as_handed_in(content: dict) -> Notebook:
     """A notebook as the grader reads it from a student's file."""
-    return handed_in.read(File("notebook.ipynb", json.dumps(content).encode(), 0.0))
+    return handed_in.read(json.dumps(content).encode())
 
 
 def make(root: Path = source.ROOT, asked: str = "", place: Path | None = None, sandbox: Sandbox | None = None, more: int = 0) -> list[Path]:

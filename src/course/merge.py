@@ -9,10 +9,9 @@ import nbformat
 
 from course.assignment import SOLUTION, Assignment, outside
 from course.child import bound
-from course.handed_in import Notebook
+from course.handed_in import MARK, Notebook
 
-CODE_MARK = re.compile(r"\s*# Task: ([a-z0-9-]+)[ \t]*(\n|$)")
-WRITTEN_MARK = re.compile(r"\s*<!-- Task: ([a-z0-9-]+) -->[ \t]*(\n|$)")
+WRITTEN_MARK = re.compile(r"^\s*<!--\s*Task:\s*([a-z0-9-]+)\s*-->[ \t]*(\n|$)", re.MULTILINE)
 
 
 @dataclass
@@ -59,19 +58,25 @@ def _same(one, other):
 
 
 def names(notebook: Notebook, blank: Blank) -> list[str]:
-    """Which of the assignment's cells each cell of the student is ("" for own ones): by its metadata, its first line, or its text."""
+    """Which of the assignment's cells each cell of the student is ("" for own ones): by its mark, its metadata, or its text."""
     texts = {re.sub(r"\s+", "", cell.source): _grade_id(cell) for cell in blank.student.cells if _grade_id(cell)}
     known = {_grade_id(cell) for cell in blank.student.cells} - {""}
-    found = []
+    marked, found = set(), []
     for cell in notebook.cells:
-        mark = (CODE_MARK if cell.kind == "code" else WRITTEN_MARK).match(cell.source)
-        if cell.grade_id in known:
+        mark = (MARK if cell.kind == "code" else WRITTEN_MARK).search(cell.source)
+        if mark and mark[1].lower() in known:
+            found.append(mark[1].lower())
+            marked.add(found[-1])
+        elif cell.grade_id in known:
             found.append(cell.grade_id)
-        elif mark and mark[1] in known:
-            found.append(mark[1])
         else:
             found.append(texts.get(re.sub(r"\s+", "", cell.source), ""))
-    return found
+    # A cell that was split has its metadata twice: the part without the mark is the student's own, and runs where it stands.
+    return ["" if name in marked and not _has_mark(cell) else name for cell, name in zip(notebook.cells, found)]
+
+
+def _has_mark(cell):
+    return bool((MARK if cell.kind == "code" else WRITTEN_MARK).search(cell.source))
 
 
 def belongs(notebook: Notebook, blank: Blank) -> int:
@@ -139,14 +144,14 @@ def merge(notebook: Notebook, blank: Blank) -> Merged:
 def _choose(name, sources, blank, merged):
     stub = blank.stub(name)
     written = [source for source in sources if source.strip() and not _same(source, stub)]
-    if len(sources) > 1:
-        merged.notes.append(f"The answer to {name} is there {len(sources)} times; the first with content counts.")
+    if len(written) > 1:
+        merged.notes.append(f"The answer to {name} is there {len(written)} times; the last one counts.")
     if not sources:
         merged.missing.append(name)
     if not written:
         merged.untouched.append(name)
         return stub
-    return written[0]
+    return written[-1]
 
 
 def _changed(notebook, found, blank):

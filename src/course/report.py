@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import base64
-import csv
 import html
 import io
 import os
+import statistics
 from pathlib import Path
 
 from course.assignment import Assignment
 from course.sandbox import CANNOT
-from press.errors import PressError
+from course.names import Person
+from course.table import BY_HAND, as_csv, replace, replace_and_keep, safe, short
 
-BY_HAND = " (by hand)"
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
@@ -29,106 +29,56 @@ pre {{ white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid #8886; 
 """
 
 
-def by_hand(assignment: Assignment, path: Path) -> dict[str, dict[str, float]]:
-    """Points that were entered by hand in the table at `path`: student → task → points.
-
-    Raises
-    ------
-    PressError : if what stands there is no number of points that the task can give
-    """
-    written = {task.id: task.points for task in assignment.tasks if task.written}
-    if not path.is_file():
-        return {}
-    text = path.read_bytes().decode("utf-8-sig", "replace")
-    header = text.split("\n", 1)[0]
-    found: dict[str, dict[str, float]] = {}
-    for row in csv.DictReader(io.StringIO(text), delimiter=";" if header.count(";") > header.count(",") else "\t" if "\t" in header else ","):
-        student = row.get("student") or ""
-        for name, most in written.items():
-            entry = (row.get(name + BY_HAND) or "").strip().replace(",", ".")
-            if not entry:
-                continue
-            try:
-                points = float(entry)
-            except ValueError:
-                points = -1.0
-            if not 0 <= points <= most:
-                raise PressError(f"{path}: {student} has {entry!r} points for {name}, which must be a number from 0 to {most}.")
-            found.setdefault(student, {})[name] = points
-    return found
-
-
-def write(blank, submissions, records, hand, folder: Path, protections) -> list[dict]:
-    """Write grades.csv, feedback/, answers.html and the summary into `folder`; return the table's rows."""
-    assignment = blank.assignment
-    rows = [_row(assignment, submission, records[submission.student], hand) for submission in submissions]
-    _atomically(folder / "grades.csv", _table(rows))
-    names = {submission.slug for submission in submissions}
-    for old in (folder / "feedback").glob("*.html"):
-        if old.stem not in names:
-            old.unlink()
-    for submission, row in zip(submissions, rows):
-        _atomically(folder / "feedback" / f"{submission.slug}.html", feedback(assignment, submission, records[submission.student], row))
+def write(assignment: Assignment, entries: dict[str, dict], folder: Path, protections) -> list[dict]:
+    """Write grades.csv, feedback/, answers.html and the summary of the class into `folder`; return the table's rows."""
+    shown = sorted(entries.values(), key=lambda entry: (entry["name"], entry["number"]))
+    rows = [row_of(assignment, entry) for entry in shown]
+    replace_and_keep(folder / "grades.csv", as_csv(rows))
+    for entry, row in zip(shown, rows):
+        person = Person(entry["name"], entry["number"])
+        _page(folder / "feedback" / f"{person.slug}.html", feedback(assignment, person, entry["record"], row))
     if any(task.written for task in assignment.tasks):
-        _atomically(folder / "answers.html", _answers(assignment, submissions, records))
-    picture = _picture(assignment, [records[submission.student] for submission in submissions], rows)
-    _atomically(folder / "summary.png", picture)
-    _atomically(folder / "summary.html", _summary(assignment, [records[submission.student] for submission in submissions], rows, picture, protections))
+        _page(folder / "answers.html", _answers(assignment, shown))
+    records = [entry["record"] for entry in shown]
+    picture = _picture(assignment, records, rows)
+    replace(folder / "summary.png", picture)
+    _page(folder / "summary.html", _summary(assignment, records, rows, picture, protections))
     return rows
 
 
-def _atomically(path, content):
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
-    temporary.replace(path)
+def _page(path, text):
+    replace(path, text.encode("utf-8", "replace"))
 
 
-def _row(assignment, submission, record, hand):
-    name = _safe(submission.student)
-    given = hand.get(name, {})
-    row = {"student": name}
+def row_of(assignment: Assignment, entry: dict) -> dict:
+    """The row of one person in the table."""
+    record = entry["record"]
+    row = {"student": safe(entry["name"]), "number": entry["number"]}
     total, waiting = 0.0, False
     for task in assignment.tasks:
         if not task.written:
-            row[task.id] = record["points"][task.id]
+            row[task.id] = record["points"].get(task.id, 0)
             total += row[task.id]
             continue
         answered = task.id not in record["untouched"]
-        points = given.get(task.id, "" if answered else 0)
+        points = entry["by hand"].get(task.id, "" if answered else 0)
         waiting |= points == ""
-        row[task.id + BY_HAND] = _short(points)
+        row[task.id + BY_HAND] = short(points)
         total += points or 0
-    reasons = [*record["reasons"], *submission.notes]
+    reasons = [*entry["notes"], *record["reasons"]]
     if waiting:
         reasons.append("Written answers are still to be graded.")
     return row | {
-        "total": _short(total), "out of": assignment.points, "status": record["status"],
-        "reason": _safe(" ".join(reasons) or ("All tests were run." if record["status"] == "graded" else "Nothing was filled in.")),
+        "total": short(total), "out of": assignment.points, "status": entry["status"] or record["status"],
+        "reason": safe(" ".join(reasons) or ("All tests were run." if record["status"] == "graded" else "Nothing was filled in.")),
+        "key": Person(entry["name"], entry["number"]).key,
     }
 
 
-def _short(number):
-    return int(number) if number != "" and number == int(number) else number
-
-
-def _safe(text):
-    """Text that a spreadsheet does not take for a formula, on one line."""
-    text = " ".join(str(text).split())
-    return "'" + text if text[:1] in ("=", "+", "-", "@") else text
-
-
-def _table(rows):
-    stream = io.StringIO()
-    table = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return "\ufeff" + stream.getvalue()  # with the mark, spreadsheets read names in any alphabet
-
-
-def feedback(assignment: Assignment, submission, record: dict, row: dict) -> str:
+def feedback(assignment: Assignment, person: Person, record: dict, row: dict) -> str:
     """One student's page. All text of the student's is escaped, and the page may load nothing."""
     say = html.escape
-    body = [f"<h1>{say(assignment.title)}</h1>", f"<p><strong>{say(submission.student)}</strong>: {row['total']} of {row['out of']} points. {say(row['reason'])}</p>"]
+    body = [f"<h1>{say(assignment.title)}</h1>", f"<p><strong>{say(person.shown)}</strong>: {row['total']} of {row['out of']} points. {say(row['reason'])}</p>"]
     for task in assignment.tasks:
         gained = row[task.id + BY_HAND] if task.written else row[task.id]
         body.append(f"<h2>{say(task.title)}</h2><p>{'to be graded' if gained == '' else gained} of {task.points} points</p>")
@@ -146,7 +96,7 @@ def feedback(assignment: Assignment, submission, record: dict, row: dict) -> str
     own = [remark for remark in record["remarks"] if remark["where"] == "a cell of the student's own"]
     if own:
         body.append("<h2>Cells of your own</h2>" + "".join(f"<p>One stops: {say(remark['error'])}</p>" for remark in own))
-    return PAGE.format(title=say(f"{assignment.title}: {submission.student}"), body="\n".join(body))
+    return PAGE.format(title=say(f"{assignment.title}: {person.shown}"), body="\n".join(body))
 
 
 def _test(test, outcome):
@@ -161,14 +111,17 @@ def _test(test, outcome):
     return f'<p class="failed">{say(test.id)} ({points}): {say(outcome["error"])}</p>{output}'
 
 
-def _answers(assignment, submissions, records):
+def _answers(assignment, entries):
     """All written answers beside their rubric, for whoever grades them."""
     say = html.escape
     body = [f"<h1>{say(assignment.title)}: written answers</h1>", f"<p>Enter the points in grades.csv, in the columns that end with “{BY_HAND.strip()}”; grading again keeps them.</p>"]
     for task in assignment.tasks:
-        if task.written:
-            body.append(f"<h2>{say(task.title)} ({task.points} points)</h2><h3>Rubric</h3><pre tabindex=0>{say(task.rubric)}</pre><h3>Model answer</h3><pre tabindex=0>{say(task.source)}</pre>")
-            body += [f"<h3>{say(submission.student)}</h3><pre tabindex=0>{say(records[submission.student]['answers'].get(task.id) or 'No answer.')}</pre>" for submission in submissions]
+        if not task.written:
+            continue
+        body.append(f"<h2>{say(task.title)} ({task.points} points)</h2><h3>Rubric</h3><pre tabindex=0>{say(task.rubric)}</pre><h3>Model answer</h3><pre tabindex=0>{say(task.source)}</pre>")
+        for entry in entries:
+            answer = entry["record"]["answers"].get(task.id) or "No answer."
+            body.append(f"<h3>{say(Person(entry['name'], entry['number']).shown)}</h3><pre tabindex=0>{say(answer)}</pre>")
     return PAGE.format(title=say(assignment.title), body="\n".join(body))
 
 
@@ -210,11 +163,11 @@ def _picture(assignment, records, rows):
 def _summary(assignment, records, rows, picture, protections):
     say = html.escape
     totals = sorted(float(row["total"]) for row in rows)
-    middle = totals[len(totals) // 2] if len(totals) % 2 else (totals[len(totals) // 2 - 1] + totals[len(totals) // 2]) / 2
+    middle = statistics.median(totals)
     image = base64.b64encode(picture).decode()
     alt = "Upper part: for each task, dots at the shares of its points, larger where more students have it. Lower part: bars of how many students fail each test; both stand in the tables below."
     body = [
-        f"<h1>{say(assignment.title)}</h1>", f"<p>{len(rows)} submissions; median {_short(middle)} of {assignment.points} points.</p>",
+        f"<h1>{say(assignment.title)}</h1>", f"<p>{len(rows)} submissions; median {short(middle)} of {assignment.points} points.</p>",
         f'<img alt="{alt}" src="data:image/png;base64,{image}">',
         "<h2>Tests, those failed most first</h2><table><tr><th>test</th><th>task</th><th class=number>failed by</th></tr>",
         *(f"<tr><td>{say(test.id)}</td><td>{say(test.task)}</td><td class=number>{count}</td></tr>" for test, count in _failures(assignment, records)), "</table>",

@@ -14,7 +14,6 @@ from course import build, make, secret
 from course.assignment import HIDDEN, SOLUTION, assignment, assignments, inside, outside
 from course.child import bound
 from course.grade import blank, run
-from course.handed_in import File
 from course.handed_in import read as read_file
 from course.sandbox import Sandbox
 
@@ -209,7 +208,7 @@ def test_building_twice_gives_the_same_bytes(both, tmp_path):
     second = build.write_release(both.assignment, tmp_path / "two")
     assert first.read_bytes() == second.read_bytes()
     assert first.with_suffix(".zip").read_bytes() == second.with_suffix(".zip").read_bytes()
-    assert read_file(File("x.ipynb", first.read_bytes(), 0)).assignment == both.assignment.name
+    assert read_file(first.read_bytes()).assignment == both.assignment.name
 
 
 def test_the_assignments_of_the_book_are_as_large_as_promised():
