@@ -310,7 +310,7 @@ def test_changed_cells_are_restored(project, both, place, tmp_path, pool):
         cell["metadata"] = {"id": "colab"}
     bare["metadata"] = {}
     save(place / "bare.ipynb", bare)
-    fake = with_answer(both, "guess = draw(np.random.default_rng(0), 5)["value"] > 0\nnp.sum, draw = None, None", before="mean_of = None")
+    fake = with_answer(both, "guess = draw(np.random.default_rng(0), 5)['value'] > 0\nnp.sum, draw = None, None", before="mean_of = None")
     save(place / "overwrites.ipynb", fake)
 
     got = rows(project, place, tmp_path, pool)
