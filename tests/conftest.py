@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from press import source
+from press import plan, source
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("UNLABELED_TEST_DATA", ROOT.parent / "shared/data"))
@@ -29,6 +29,7 @@ chapter:
 # A tiny chapter
 
 Means move, as {cite:t}`doe2020tiny` say ({term}`mean`).
+A {term}`shift` moves all.
 
 :::{note}
 Read on.
@@ -265,20 +266,23 @@ class TinyBook:
         self.write(CHAPTER)
         (root / "book/references.bib").write_text(BIB)
         (root / "book/welcome.md").write_text("# Welcome\n\n<!-- tiles -->\n")
-        (root / "book/plan.yml").write_text("foundations:\n  - {name: tiny, paper: doe2020tiny, question: 'Now?'}\n  - {name: later, paper: doe2020tiny, question: 'When?'}\n")
+        (root / "book/plan.yml").write_text("foundations:\n  - {name: tiny, paper: doe2020tiny, question: 'Now?'}\n  - {name: later, paper: doe2020tiny, question: 'When?'}\ndiscovery: []\n")
         (root / "book/glossary.md").write_text("# Glossary\n\n```{glossary}\nmean\n  A sum, divided.\n```\n")
         (root / "book/references.md").write_text("# References\n\n```{bibliography}\n```\n")
         (root / "book/404.md").write_text("# Not here\n\n<!-- home -->\n")
-        for name, places in {"scorecard": ["scorecard"], "status": ["status"], "how-we-decide": ["simulation", "chance"], "roadmap": ["roadmap"]}.items():
+        for name, places in {"scorecard": ["scorecard"], "status": ["status"], "how-we-decide": ["simulation", "chance"], "roadmap": ["roadmap"], "notation": ["symbols"]}.items():
             (root / f"book/{name}.md").write_text(f"# {name}\n\n" + "\n\n".join(f"<!-- {place} -->" for place in places) + "\n")
         (root / "book/_static").mkdir()
         (root / "book/_static/book.css").write_text("figure.plate { margin: 0 }\n")
         shutil.copy(ROOT / "book/logo.svg", root / "book/logo.svg")
         (root / "_config.yml").write_text((ROOT / "_config.yml").read_text())
-        names = ["glossary", "references", "scorecard", "status", "how-we-decide", "roadmap"]
-        files = "".join(f"  - file: book/{name}\n" for name in names)
-        (root / "_toc.yml").write_text(f"format: jb-book\nroot: book/welcome\nchapters:\n  - file: notebooks/foundations/tiny\n{files}")
+        names = ["glossary", "notation", "references", "scorecard", "status", "how-we-decide", "roadmap"]
+        files = "".join(f"      - file: book/{name}\n" for name in names)
+        marks = f"# {plan.START}\n# {plan.END}\n"
+        (root / "_toc.yml").write_text(f"format: jb-book\nroot: book/welcome\nparts:\n{marks}  - caption: At the end\n    chapters:\n{files}")
+        (root / "README.md").write_text(f"# Tiny\n\n<!-- {plan.START} -->\n<!-- {plan.END} -->\n")
         (root / "src").symlink_to(ROOT / "src")
+        plan.write(root)
 
     @property
     def chapter(self) -> source.Chapter:

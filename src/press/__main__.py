@@ -150,31 +150,34 @@ def _switch(text):
 
 
 def pairs(arguments) -> None:
-    """Write stale notebooks, or with --check only name them."""
-    from press import pair
+    """Write stale notebooks and lists of chapters, or with --check only name them."""
+    from press import pair, plan
 
     if own := pair.strangers():
         print(f"left alone, since no text belongs to it: {', '.join(str(path.relative_to(ROOT)) for path in own)}")
     if arguments.check:
-        if stale := pair.stale():
+        if stale := plan.stale(ROOT) + pair.stale():
             names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
             raise PressError(f"Not in step with the text: {names}; run make pair and commit the result.")
         return
+    for path in plan.write(ROOT):
+        print(f"listed the chapters in {path.relative_to(ROOT)}")
     for path in pair.write():
         print(f"{'paired' if path.is_file() else 'removed, since its text has gone:'} {path.relative_to(ROOT)}")
 
 
 def check(arguments) -> None:
     """Check the sources of all chapters against the contract."""
-    from press import stamps
+    from press import stamps, words
     from press.contract import problems
 
+    terms = words.terms()
     found = []
     for chapter in source.chapters():
-        key = stamps.of_contract(chapter)
+        key = stamps.digest(stamps.of_contract(chapter), *sorted(terms))
         broken = stamps.known(ROOT, "contract", chapter.document, key)
         if broken is None:
-            broken = problems(chapter)
+            broken = problems(chapter, terms)
             stamps.remember(ROOT, "contract", chapter.document, key, broken)
         found += broken
     if found:

@@ -7,6 +7,7 @@ import builtins
 import re
 from functools import lru_cache
 
+from press import words
 from press.errors import PressError
 from press.names import Names as CellNames
 from press.pair import pair
@@ -23,8 +24,11 @@ Names = lru_cache(maxsize=None)(CellNames)  # a cell is asked for its names more
 CHAPTER_LINES, CHAPTER_WORDS, METHOD_LINES, CELL_LINES = 800, 4000, 25, 30
 
 
-def problems(chapter: Chapter) -> list[str]:
-    """What breaks the contract in `chapter`, a sentence each, in the order in which an author would mend it."""
+def problems(chapter: Chapter, terms: set[str] | None = None) -> list[str]:
+    """What breaks the contract in `chapter`, a sentence each, in the order in which an author would mend it.
+
+    `terms` are those of the glossary, in small letters; if left out, they are read.
+    """
     try:
         chapter.card, chapter.title, chapter.takes
         pair(chapter)
@@ -47,6 +51,7 @@ def problems(chapter: Chapter) -> list[str]:
     found += _asides(chapter.source.cells)
     found += _names(cells)
     found += _sections(chapter)
+    found += _terms(chapter, words.terms(chapter.root) if terms is None else terms)
     found += _limits(chapter)
     found += _typed_results(chapter)
     found += _unfinished(chapter)
@@ -291,6 +296,17 @@ def _sections(chapter):
         yield f"the closing sections must come in this order: {', '.join(SECTIONS)}"
 
 
+def _terms(chapter, known):
+    used = {}
+    for cell in chapter.source.cells:
+        if cell.cell_type == "markdown":
+            for shown, target in re.findall(r"\{term\}`([^`<]+?)\s*(?:<([^`>]+)>)?`", cell.source):
+                used.setdefault(" ".join((target or shown).split()), None)
+    for term in used:
+        if term.casefold() not in known:
+            yield f"the glossary lacks the term {term!r}: define it under chapter.terms in the front matter"
+
+
 def _unfenced(text):
     """Markdown without its code blocks."""
     return re.sub(r"^(`{3,}).*?^\1", "", text, flags=re.DOTALL | re.MULTILINE)
@@ -301,7 +317,7 @@ def code_lines(text: str) -> int:
     return sum(bool(line.strip()) for line in text.splitlines())
 
 
-def words(chapter: Chapter) -> int:
+def count_words(chapter: Chapter) -> int:
     """Words of the chapter's Markdown, code blocks and display formulas left out."""
     text = "\n".join(_unfenced(cell.source) for cell in chapter.source.cells if cell.cell_type == "markdown")
     return len(re.findall(r"\S*\w\S*", re.sub(r"\$\$.*?\$\$", "", text, flags=re.DOTALL)))
@@ -326,7 +342,7 @@ def _limits(chapter):
             yield from over(rule, f"the cell that begins {_begins(cell)} has {lines} lines, {limit} at most: split it, or move what any paper needs to unlabeled")
     if total > CHAPTER_LINES:
         yield from over("code", f"it has {total} lines of code, {CHAPTER_LINES} at most: cut side claims, or move what any paper needs to unlabeled")
-    if (count := words(chapter)) > CHAPTER_WORDS:
+    if (count := count_words(chapter)) > CHAPTER_WORDS:
         yield from over("words", f"it has {count} words, {CHAPTER_WORDS} at most: cut what is no part of the one line of thought")
     for rule in exempt:
         if rule not in ELSEWHERE:

@@ -6,10 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from press import pair, source
+from press import pair, plan, source
 from press.aside import write_whole
 from press.errors import PressError
-from press.pages import PARTS
 
 TEMPLATE = Path(__file__).with_name("chapter.template.md")
 TEST = '''"""The method cells of {name} against independent derivations."""
@@ -32,13 +31,13 @@ def test_shifted_mean_is_the_mean(m):  # TODO compare each method with a library
 
 
 def create(name: str, part: str, paper: str = "", root: Path = source.ROOT) -> list[Path]:
-    """Write the text, its notebook and its tests, and put the chapter at the end of its part in `_toc.yml`.
+    """Write the text, its notebook and its tests, and put the chapter into book/plan.yml, if it is not there, and into the contents.
 
     Parameters
     ----------
     name : words in lower case, joined by hyphens
-    part : one of the book's parts
-    paper : key in book/references.bib; if left out, an entry to be filled is added
+    part : one of the book's parts; may be left out for a chapter of the plan
+    paper : key in book/references.bib; if left out, the plan's, or an entry to be filled is added
 
     Raises
     ------
@@ -46,8 +45,14 @@ def create(name: str, part: str, paper: str = "", root: Path = source.ROOT) -> l
     """
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise PressError(f"NAME={name} will not do: write words in lower case, joined by hyphens, such as NAME=web-label-noise.")
-    if part not in PARTS:
-        raise PressError(f"There is no part {part!r}: choose one of {', '.join(PARTS)} as PART.")
+    parts = plan.read(root)
+    planned = next(((there, entry) for there, entries in parts.items() for entry in entries if entry["name"] == name), None)
+    if planned:
+        if part and part != planned[0]:
+            raise PressError(f"book/plan.yml has {name} in {planned[0]}, not in {part}: leave PART out.")
+        part, paper = planned[0], paper or planned[1]["paper"]
+    if part not in parts:
+        raise PressError(f"There is no part {part!r}: choose one of {', '.join(parts)} as PART.")
     if any(name == chapter.name for chapter in source.chapters(root)):
         raise PressError(f"There is a chapter {name!r} already: choose another NAME.")
     chapter = source.Chapter(root, part, name)
@@ -70,22 +75,8 @@ def create(name: str, part: str, paper: str = "", root: Path = source.ROOT) -> l
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "x", encoding="utf-8") as file:
             file.write(content)
-    _list(root / "_toc.yml", chapter)
+    if not planned:
+        plan.add(root, part, name, key)
+    plan.write(root)
     pair.write(root)
     return [chapter.text, chapter.notebook, test]
-
-
-def _list(path, chapter):
-    """Put the chapter behind the last page of its part, or its part before the last one of the book."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    siblings = [place for place, line in enumerate(lines) if re.search(rf"file: (?:notebooks|book)/{chapter.part}/", line)]
-    entry = f"      - file: {chapter.document}"
-    if siblings:
-        indent = lines[siblings[-1]].split("-")[0]
-        lines.insert(siblings[-1] + 1, indent + entry.lstrip())
-    else:
-        captions = [place for place, line in enumerate(lines) if line.startswith("  - caption:")]
-        place = captions[-1] if captions else len(lines)
-        opener = [f"      - file: book/{chapter.part}/index"] if (chapter.root / "book" / chapter.part / "index.md").is_file() else []
-        lines[place:place] = [f"  - caption: {PARTS[chapter.part]}", "    chapters:", *opener, entry]
-    write_whole(path, "\n".join(lines) + "\n")

@@ -9,20 +9,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from unlabeled.claims import VERDICTS, number
 from unlabeled.ledger_view import SIGNS, describe, measured
 
-from press import control, records, simulation, source
+from press import control, plan, records, simulation, source, words
 from press.errors import PressError
 from press.pair import bibliography, title
 from press.source import Chapter
-
-PARTS = {
-    "foundations": "Foundations", "representations": "Representations", "discovery": "Discovery", "objects": "Objects",
-    "language": "Language", "protection": "Protection", "scrutiny": "Scrutiny",
-}
-
 
 @dataclass(frozen=True)
 class Run:
@@ -98,14 +91,16 @@ def raw(markup: str) -> str:
 
 def generated(runs: list[Run], root: Path) -> dict[str, dict[str, str]]:
     """Page name -> place -> what the press puts there."""
+    planned = plan.read(root)
     blocks = {
         "scorecard": {"scorecard": raw(scorecard(runs))},
         "status": {"status": raw(status(runs))},
         "how-we-decide": {"simulation": raw(simulation.table()), "chance": chance(runs)},
         "welcome": {"tiles": tiles(runs)},
-        "roadmap": {"roadmap": "\n\n".join(f"## {PARTS[part]}\n\n{lines}" for part in PARTS if (lines := to_come(runs, part, root)))},
+        "roadmap": {"roadmap": "\n\n".join(f"## {plan.heading(part)}\n\n{lines}" for part in planned if (lines := to_come(runs, part, root)))},
+        "notation": {"symbols": words.notation(root)},
     }
-    for part in PARTS:
+    for part in planned:
         if (root / "book" / part / "index.md").is_file():
             there = "\n".join(f"- {{doc}}`/{run.chapter.document}`. {run.chapter.card['question']}" for run in runs if run.chapter.part == part)
             later = to_come(runs, part, root)
@@ -115,12 +110,12 @@ def generated(runs: list[Run], root: Path) -> dict[str, dict[str, str]]:
 
 def to_come(runs: list[Run], part: str, root: Path) -> str:
     """The chapters of `part` that the plan names and the book does not have yet, as a Markdown list."""
-    plan = yaml.safe_load((root / "book/plan.yml").read_text(encoding="utf-8"))
     written = {run.chapter.name for run in runs}
-    entries = {chapter["name"]: bibliography(root)[chapter["paper"]] for chapter in plan.get(part, [])}
+    later = [entry for entry in plan.read(root).get(part, []) if entry["name"] not in written]
+    if missing := [entry for entry in later if entry["paper"] not in bibliography(root)]:
+        raise PressError(f"book/plan.yml gives {missing[0]['name']} the paper {missing[0]['paper']!r}, which book/references.bib lacks: add the entry.")
     return "\n".join(
-        f"- *{title(entries[chapter['name']])}* {{cite:p}}`{chapter['paper']}`. {chapter['question']}"
-        for chapter in plan.get(part, []) if chapter["name"] not in written
+        f"- *{title(bibliography(root)[entry['paper']])}* {{cite:p}}`{entry['paper']}`. {entry['question']}" for entry in later
     )
 
 
@@ -178,14 +173,14 @@ def scorecard(runs: list[Run]) -> str:
 
 def counts(runs: list[Run]) -> str:
     """Claims by part and verdict, of the default runs."""
-    parts = [part for part in PARTS if any(run.chapter.part == part for run in runs)]
+    parts = list(dict.fromkeys(run.chapter.part for run in runs))
     table = {part: {verdict: 0 for verdict in VERDICTS} for part in parts}
     for run in runs:
         for claim in run.record["claims"]:
             table[run.chapter.part][claim["verdict"]] += 1
     head = "".join(f"<th scope='col'>{chip(verdict)}</th>" for verdict in VERDICTS)
     body = "".join(
-        f"<tr><th scope='row'>{PARTS[part]}</th>{''.join(f'<td>{table[part][verdict]}</td>' for verdict in VERDICTS)}<td>{sum(table[part].values())}</td></tr>" for part in parts
+        f"<tr><th scope='row'>{plan.heading(part)}</th>{''.join(f'<td>{table[part][verdict]}</td>' for verdict in VERDICTS)}<td>{sum(table[part].values())}</td></tr>" for part in parts
     )
     totals = "".join(f"<td>{sum(table[part][verdict] for part in parts)}</td>" for verdict in VERDICTS)
     total = sum(sum(line.values()) for line in table.values())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from press import plan
 from press.errors import PressError
 
 if TYPE_CHECKING:
@@ -152,21 +153,26 @@ def toc(root: Path = ROOT) -> list[str]:
 
 
 def chapters(root: Path = ROOT) -> list[Chapter]:
-    """All chapters: the .md files under book/<part>/ whose front matter has a ``chapter:`` block, in the book's order.
+    """All chapters: the .md files under book/<part>/ whose front matter has a ``chapter:`` block, in the order of book/plan.yml.
 
     Raises
     ------
-    PressError : if a chapter is missing from `_toc.yml`
+    PressError : if the plan lacks a chapter, has it in another part, or names a text that is no chapter
     """
     found = {
-        f"notebooks/{path.parent.name}/{path.stem}": Chapter(root, path.parent.name, path.stem)
+        (path.parent.name, path.stem): Chapter(root, path.parent.name, path.stem)
         for path in sorted((root / "book").glob("*/*.md"))
         if path.parent.name != "coursework" and "chapter" in front_matter(path)
     }
-    order = [document for document in toc(root) if document in found]
-    if missing := sorted(set(found) - set(order)):
-        raise PressError(f"{missing[0]} is a chapter but not in _toc.yml: add it there.")
-    return [found[document] for document in order]
+    order = [(part, entry["name"]) for part, entries in plan.read(root).items() for entry in entries]
+    for part, name in sorted(set(found) - set(order)):
+        other = next((there for there, planned in order if planned == name), None)
+        place = f"has it in {other}: move the one or the other" if other else "does not name it: add it there"
+        raise PressError(f"book/{part}/{name}.md is a chapter and book/plan.yml {place}.")
+    for part, name in order:
+        if (part, name) not in found and (root / f"book/{part}/{name}.md").is_file():
+            raise PressError(f"book/plan.yml names {name}, and book/{part}/{name}.md has no chapter: block in its front matter.")
+    return [found[key] for key in order if key in found]
 
 
 def chapter(name: str, root: Path = ROOT) -> Chapter:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import nbformat
 from unlabeled import claims
 
-from press import aside, pages, shown, source
+from press import aside, pages, shown, source, words
 from press.errors import PressError
 from press.pair import Links, address, authors, cited, own_text, pair, title
 from press.source import Chapter
@@ -34,6 +34,8 @@ def stage(root: Path = source.ROOT) -> Path:
         listed = path.suffix != ".md" or name.with_suffix("").as_posix() in documents
         if path.is_file() and listed and not {"coursework", "results"} & set(name.parts) and not _is_chapter(path):
             _copy(root, folder, str(name))
+    glossary = folder / "book/glossary.md"
+    glossary.write_text(words.glossary_page(glossary.read_text(encoding="utf-8"), root), encoding="utf-8")
     runs = [pages.load(chapter) for chapter in source.chapters(root)]
     for run in runs:
         target = folder / f"{run.chapter.document}.ipynb"

@@ -24,9 +24,9 @@ def book(tmp_path_factory):
 
     tiny = TinyBook(tmp_path_factory.mktemp("flow") / "book-project")
     tiny.other = tiny.root / "book/foundations/other.md"
-    tiny.other.write_text(CHAPTER.replace('start("tiny"', 'start("other"').replace("# A tiny chapter", "# Another"))
-    toc = tiny.root / "_toc.yml"
-    toc.write_text(toc.read_text().replace("chapters:\n", "chapters:\n  - file: notebooks/foundations/other\n"))
+    tiny.other.write_text(CHAPTER.replace('start("tiny"', 'start("other"').replace("# A tiny chapter", "# Another").replace("  terms: {shift: 'A number that is added to all others.'}\n", ""))
+    listing = tiny.root / "book/plan.yml"
+    listing.write_text(listing.read_text().replace("name: later", "name: other"))
     (tiny.root / "src").unlink()
     shutil.copytree(ROOT / "src", tiny.root / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     (tiny.root / "Snakefile").symlink_to(ROOT / "Snakefile")

@@ -5,10 +5,9 @@ import subprocess
 import sys
 
 import pytest
-import yaml
 
 from conftest import ROOT
-from press import control, new_chapter, pair, records, source
+from press import control, new_chapter, pair, plan, records, source
 from press.contract import problems
 from press.errors import PressError
 from press.execute import run
@@ -41,11 +40,21 @@ def test_a_filled_skeleton_passes(tiny):
     assert problems(source.chapter("new-thing", tiny.root)) == []
 
 
-def test_the_contents_list_it_in_its_part(tiny):
+def test_plan_and_contents_list_it_in_its_part(tiny):
     new_chapter.create("second", "foundations", "doe2020tiny", root=tiny.root)
+    assert [entry["name"] for entry in plan.read(tiny.root)["foundations"]] == ["tiny", "later", "second"]
     listed = source.toc(tiny.root)
     assert listed.index("notebooks/foundations/second") == listed.index("notebooks/foundations/tiny") + 1
-    yaml.safe_load((tiny.root / "_toc.yml").read_text())
+    assert "second" in (tiny.root / "README.md").read_text() and plan.stale(tiny.root) == []
+
+
+def test_a_planned_chapter_needs_no_more_than_its_name(tiny):
+    before = (tiny.root / "book/plan.yml").read_bytes()
+    text, _, _ = new_chapter.create("later", "", root=tiny.root)
+    assert text == tiny.root / "book/foundations/later.md" and "paper: doe2020tiny" in text.read_text()
+    assert (tiny.root / "book/plan.yml").read_bytes() == before
+    with pytest.raises(PressError, match="already"):
+        new_chapter.create("later", "", root=tiny.root)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +62,7 @@ def test_the_contents_list_it_in_its_part(tiny):
     [
         ("New Thing", "discovery", "", "words in lower case, joined by hyphens"),
         ("new-thing", "magic", "", "There is no part 'magic'"),
+        ("later", "discovery", "", "has later in foundations, not in discovery"),
         ("tiny", "foundations", "", "There is a chapter 'tiny' already"),
         ("new-thing", "discovery", "nobody1900", "has no entry 'nobody1900'"),
     ],

@@ -87,7 +87,8 @@ def test_check_names_missing_and_edited_notebooks_and_those_whose_text_has_gone(
     assert pair.stale(tiny.root) == []
     renamed = source.Chapter(tiny.root, "foundations", "renamed")
     tiny.chapter.text.rename(renamed.text)
-    (tiny.root / "_toc.yml").write_text((tiny.root / "_toc.yml").read_text().replace("/tiny", "/renamed"))
+    listing = tiny.root / "book/plan.yml"
+    listing.write_text(listing.read_text().replace("name: tiny", "name: renamed"))
     assert pair.stale(tiny.root) == [renamed.notebook, tiny.chapter.notebook]
     assert set(pair.write(tiny.root)) == {renamed.notebook, tiny.chapter.notebook}
     assert pair.stale(tiny.root) == [] and not tiny.chapter.notebook.exists(), "pair wrote it, and its text has gone"
@@ -213,9 +214,3 @@ def test_solutions_are_folded_in_colab(tiny):
 def test_unknown_chapter_offers_the_nearest(tiny):
     with pytest.raises(PressError, match="did you mean 'tiny'"):
         source.chapter("tinny", tiny.root)
-
-
-def test_chapter_missing_from_the_contents_is_named(tiny):
-    (tiny.root / "_toc.yml").write_text("format: jb-book\nroot: book/welcome\n")
-    with pytest.raises(PressError, match="not in _toc.yml"):
-        source.chapters(tiny.root)
