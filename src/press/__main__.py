@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import functools
+import hashlib
 import os
 import subprocess
 import sys
@@ -99,12 +100,23 @@ def chapter(arguments) -> None:
         flow(argparse.Namespace(targets=[str(found.record().relative_to(ROOT)), str(found.control().relative_to(ROOT))], cores=arguments.cores))
         record = records.read(found, found.record())
     else:
-        variant = "-".join(f"{key}={Path(str(value)).stem if key == 'dataset' else value}" for key, value in asked.items() if key != "profile") or "default"
-        target = ROOT / "build/runs" / asked.get("profile", "quick") / variant / f"{name}.ipynb"
+        target = ROOT / "build/runs" / asked.get("profile", "quick") / _variant(asked) / f"{name}.ipynb"
         run(found, asked, target)
         record = records.collect(found, target, target.with_suffix(".json"))
         print(f"Kept in {target.parent.relative_to(ROOT)}/{name}.ipynb and .json")
     print(as_text(record))
+
+
+def _variant(asked):
+    """The folder's name of a run: its parameters; of a file of the reader's own, its name and what is in it."""
+    parts = []
+    for key, value in asked.items():
+        if key == "dataset" and Path(value).suffix:
+            with open(value, "rb") as file:
+                value = f"{Path(value).stem}.{hashlib.file_digest(file, 'sha256').hexdigest()[:8]}"
+        if key != "profile":
+            parts.append(f"{key}={value}")
+    return "-".join(parts) or "default"
 
 
 def _parameters(arguments, chapter):
