@@ -131,6 +131,11 @@ def _read_newsgroups(path):
     return _packed(texts, labels, parts, classes)
 
 
+def _read_optdigits(train, test):
+    rows = np.concatenate([np.loadtxt(path, delimiter=",") for path in (train, test)])
+    return {"features": rows[:, :-1], "labels": rows[:, -1].astype(np.int64)}
+
+
 def _packed(texts, labels, test, classes):
     """Texts as one array of bytes and where each ends, beside labels, part and names."""
     raw = [text.encode() for text in texts]
@@ -174,6 +179,7 @@ def _idx_sources(name, mirrors, rows, origin):
 
 
 _KERAS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+_UCI = "https://archive.ics.uci.edu/ml/machine-learning-databases/optdigits/"
 _AG_NEWS = "https://raw.githubusercontent.com/mhjabreel/CharCnn_Keras/master/data/ag_news_csv/"
 
 REGISTRY = {
@@ -267,6 +273,27 @@ REGISTRY = {
         "60,000 pictures of 32 x 32 in colour, 10 classes",
         "none stated",
         "Krizhevsky, Learning multiple layers of features from tiny images, 2009",
+    ),
+    "optdigits": Entry(
+        tuple(
+            Source(f"optdigits/{file}", (_UCI + file,), checksum, size, "DataDeps and others")
+            for file, checksum, size in (
+                (
+                    "optdigits.tra",
+                    "sha256:e1b683cc211604fe8fd8c4417e6a69f31380e0c61d4af22e93cc21e9257ffedd",
+                    563639,
+                ),
+                (
+                    "optdigits.tes",
+                    "sha256:6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8",
+                    264712,
+                ),
+            )
+        ),
+        _read_optdigits,
+        "a table of 5,620 rows, 64 columns, 10 classes",
+        "CC BY 4.0",
+        "Alpaydin, Kaynak, Optical recognition of handwritten digits, UCI repository, 1998",
     ),
     "ag_news": Entry(
         (

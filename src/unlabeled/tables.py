@@ -479,6 +479,8 @@ def _refuse_index(file, name, values):
             f"has a column {shown(name)!r} that changes in one direction from row to row, as an "
             f"index or a time does: drop it, or shuffle the rows if it is a measurement"
         )
+    if n >= 20 and ((steps >= 0).all() or (steps <= 0).all()) and len(np.unique(values)) >= 5:
+        file.notes.append(f"note: the rows are sorted by {shown(name)}")
     if n >= 10 and whole and distinct:
         if name.casefold() in INDEX_NAMES or name.casefold().startswith("unnamed"):
             file.refuse(

@@ -24,7 +24,7 @@ import requests  # noqa: F401  (before a test gives up its rights to read it)
 from sentences import refused
 from unlabeled import data, registry
 from unlabeled.arrays import ARRAYS
-from unlabeled.data import load, texts
+from unlabeled.data import load, table, texts
 from unlabeled.registry import REGISTRY, Source, fetch
 
 RIGHT = bytes(range(256)) * 400
@@ -563,6 +563,23 @@ def test_cifar10_is_read_from_its_authors_format(server, cache, monkeypatch):
         assert cifar.train_images.dtype == np.float32 and cifar.train_labels.dtype == np.int64
         assert cifar.train_images.flags.c_contiguous and cifar.name == "cifar10"
     assert len(server.asked) == 1
+
+
+def test_optdigits_are_read_from_their_authors_format(server, cache, monkeypatch):
+    rng = np.random.default_rng(0)
+    rows = np.hstack([rng.integers(0, 17, (25, 64)), rng.permutation(25)[:, None] % 10])
+    lines = [",".join(map(str, row)) + "\n" for row in rows]
+    files = {"optdigits.tra": "".join(lines[:15]), "optdigits.tes": "".join(lines[15:])}
+    files = {name: text.encode() for name, text in files.items()}
+    register(server, monkeypatch, "optdigits", files)
+    for _ in range(2):
+        digits = table("optdigits")
+        assert np.array_equal(digits.features, rows[:, :64]) and digits.features.dtype == np.float64
+        assert np.array_equal(digits.labels, rows[:, 64]) and digits.labels.dtype == np.int64
+        assert (
+            digits.columns == table("digits").columns and digits.classes == table("digits").classes
+        )
+    assert len(server.asked) == 2
 
 
 def test_ag_news_is_read_from_its_authors_format(server, cache, monkeypatch):

@@ -176,6 +176,12 @@ def test_what_looks_odd_is_said(own):
     assert "case has another whole number in every row" in table(own(df)).report()
 
 
+def test_rows_sorted_by_a_column_are_said(own):
+    df = frame(40).assign(batch=np.arange(40) // 4)
+    assert "note: the rows are sorted by batch" in table(own(df)).report()
+    assert "sorted" not in table(own(df.sample(frac=1, random_state=0))).report()
+
+
 def test_a_report_stays_short_and_on_its_lines(own, capsys):
     rng = np.random.default_rng(0)
     wide = pd.DataFrame(rng.normal(size=(60, 50)), columns=[f"c{i}" * 30 + "\n" for i in range(50)])
@@ -349,7 +355,7 @@ def test_a_table_that_is_not_there_or_too_large(own, tmp_path, monkeypatch):
     (tmp_path / "folder.csv").mkdir()
     with refused("cannot be read (IsADirectoryError)"):
         table(str(tmp_path / "folder.csv"))
-    with refused("use 'digits', 'wine', 'breast_cancer', 'iris' or a path"):
+    with refused("use 'digits', 'wine', 'breast_cancer', 'iris', 'optdigits' or a path"):
         table("irises")
     monkeypatch.setattr("unlabeled.tables.LARGEST", 100)
     with refused("draw a sample of its rows"):
