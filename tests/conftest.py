@@ -94,7 +94,7 @@ def draw(rng, shift):
 ```{code-cell} ipython3
 results = run.each(draw, 0.0 if run.control else settings.shift)
 above = shift.greater("mean", "value", results["value"])
-shift.greater("noise", "value - five times the noise's size", results["value"] - abs(results["noise"]) * 0.5)
+shift.greater("noise", "value - half the noise squared", results["value"] - results["noise"] ** 2 / 2)
 far.out_of_reach("No scale says what far is.")
 ```
 

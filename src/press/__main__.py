@@ -87,7 +87,7 @@ def chapter(arguments) -> None:
     """Run one chapter as asked; a default run feeds the site, any other goes to build/runs."""
     from unlabeled.ledger_view import as_text
 
-    from press import pair, records
+    from press import pair, records, referee
     from press.execute import run
 
     name = arguments.name
@@ -105,6 +105,8 @@ def chapter(arguments) -> None:
         record = records.collect(found, target, target.with_suffix(".json"))
         print(f"Kept in {target.parent.relative_to(ROOT)}/{name}.ipynb and .json")
     print(as_text(record))
+    if not asked:
+        referee.require(record)
 
 
 def _variant(asked):

@@ -54,6 +54,7 @@ def problems(chapter: Chapter, terms: set[str] | None = None) -> list[str]:
     found += _terms(chapter, words.terms(chapter.root) if terms is None else terms)
     found += _limits(chapter)
     found += _typed_results(chapter)
+    found += _typed_outcomes(chapter)
     found += _unfinished(chapter)
     return [f"{name}: {sentence}." for sentence in found]
 
@@ -377,6 +378,72 @@ def _typed_results(chapter):
                 value = found[1]
                 if not {float(value), float(value) / 100} & (declared | LEVELS):
                     yield f"{value!r} in {line.strip()[:70]!r} looks like a result typed by hand: print it from the run (tag 'prose'), or move the paper's figure to the table of claims"
+
+
+# Words that tell how a comparison ended; a run on other seeds may end it otherwise.
+OUTCOME = re.compile(
+    r"\b(?:beats?|beaten|outperforms?|outperformed|wins|won|loses|ties with|draws? level|comes? out|helps(?! (?:us|you|to))|hurts"
+    r"|reproduces (?:the (?:paper|claim|result)|it\b)|(?:does not|do not|did not|doesn't) (?:help|reproduce|hurt|matter)|(?:is|are|was|were) (?:not )?reproduced"
+    r"|makes? no difference|has no effect|no better than|as good as)\b",
+    re.IGNORECASE,
+)
+# Sentences that tell of no outcome of ours: the paper's word, theory, conditions.
+NOT_OURS = re.compile(
+    r"\b(?:papers?|authors?|theorems?|theory|lemma|suppose|if|whether|unless|would|could|should|might|may|can|expect|must|to beat)\b|\{cite",
+    re.IGNORECASE,
+)
+COST = re.compile(
+    r"\b(?:\d[\d.,]*|half an?|two|three|four|five|six|eight|ten|twelve|fifteen|twenty|thirty|forty|fifty|sixty|ninety|hundred|few|several)"
+    r"[ \u00a0-](?:(?:CPU|GPU|reference|more|whole)[ \u00a0-])?(?:seconds?|minutes?|hours?|milliseconds|[MG]i?B)\b|\b(?:a|one) (?:minute|hour)\b",
+    re.IGNORECASE,
+)
+SAID = {"outcome": re.compile(r"<!--\s*outcome:\s*\S.*?-->"), "cost": re.compile(r"<!--\s*cost:\s*\S.*?-->")}
+
+
+def _typed_outcomes(chapter):
+    """Words of outcome and costs that are typed where a run on other seeds, or another machine, may say otherwise."""
+    for text, ours in _prose(chapter):
+        for line in text.splitlines():
+            plain = re.sub(r'\]\([^)]*\)|`[^`\n]*`|"[^"\n]*"|“[^”\n]*”|\*\*Aside: .*?\*\*', " ", line)
+            if line.lstrip().startswith("|") or re.match(r"#+ (?:\d+\. )?(?:When|Where|Why|What|Who|How|Which|Whether)\b", line):
+                continue
+            if (found := COST.search(plain)) and not SAID["cost"].search(line):
+                yield f"{found[0]!r} in {line.strip()[:70]!r} looks like a cost typed by hand: the card says what a run costs; if it is none, end the line with <!-- cost: why it stands here -->"
+            for sentence in re.split(r"(?<=[.!?])\s+", plain):
+                found = OUTCOME.search(sentence)
+                if ours and found and not sentence.rstrip().endswith("?") and not NOT_OURS.search(sentence) and not SAID["outcome"].search(line):
+                    yield (
+                        f"{found[0]!r} in {line.strip()[:70]!r} is an outcome typed by hand: print it with test.word(…) from a cell tagged 'prose', "
+                        "or, if no seed can change it, end the line with <!-- outcome: why -->"
+                    )
+
+
+def _prose(chapter):
+    """Pieces of prose, and whether outcomes of ours may stand in them: from the claims to the exercises."""
+    ours = False
+    for cell in chapter.source.cells:
+        if cell.cell_type == "markdown":
+            for piece in re.split(r"^(?=## )", _unfenced(cell.source), flags=re.MULTILINE):
+                if head := re.match(r"## (.+)", piece):
+                    ours = ours and head[1].strip() not in ("Exercises", "Further reading")
+                yield piece, ours
+        elif tag(cell) == "claims":
+            ours = True
+        elif tag(cell) == "prose":
+            yield "".join(_typed(ast.parse(cell.source))), ours
+
+
+def _typed(tree):
+    """The literal text of a cell that prints a sentence; what is put in from the run becomes …, and calls' arguments are left out."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values) + "\n"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value + "\n"
+        elif isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id == "Markdown"):
+            continue
+        else:
+            yield from _typed(node)
 
 
 def _unfinished(chapter):

@@ -12,7 +12,7 @@ from pathlib import Path
 from unlabeled.claims import VERDICTS, number
 from unlabeled.ledger_view import SIGNS, describe, measured
 
-from press import control, plan, records, simulation, source, words
+from press import control, plan, records, referee, simulation, source, words
 from press.errors import PressError
 from press.pair import bibliography, title
 from press.source import Chapter
@@ -36,6 +36,7 @@ def load(chapter: Chapter) -> Run:
     record = records.read(chapter, chapter.record())
     if records.is_stale(record, chapter):
         raise PressError(f"The record {chapter.record()} is older than the chapter's code: run the chapter again.")
+    referee.require(record)
     cut = records.read(chapter, chapter.control())
     control.require(record, cut)
     full = records.read(chapter, chapter.record("full")) if chapter.record("full").is_file() else None
