@@ -241,6 +241,27 @@ def _delimiter(text, wanted):
     return max((",", ";", "\t", "|"), key=fit)
 
 
+def _rows(text, delimiter, quoting):
+    """Rows that are not blank, and the line in which each ends; csv.Error carries its line."""
+    csv.field_size_limit(LARGEST)  # a text may be long
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        quoting=quoting,
+        strict=True,
+        skipinitialspace=True,
+    )
+    rows, at = [], []
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append(row)
+                at.append(reader.line_num)
+    except csv.Error as error:
+        raise csv.Error(str(error), reader.line_num) from None
+    return rows, at
+
+
 def read_file(path: Path, wanted: str) -> _File:
     """Read a .csv: header and rows of equal length, whatever parts the fields.
 
@@ -269,20 +290,16 @@ def read_file(path: Path, wanted: str) -> _File:
     if given:
         text = text[given.end() :]
     delimiter = given[1] if given else _delimiter(text, wanted)
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
-    )
-    rows, at = [], []
     try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                rows.append(row)
-                at.append(reader.line_num + bool(given))
-    except csv.Error:
-        refuse(
-            f"has a quotation mark that is not closed as it should be (before line "
-            f"{reader.line_num + 1}): mend it there"
-        )
+        rows, at = _rows(text, delimiter, csv.QUOTE_MINIMAL)
+    except csv.Error as error:
+        if delimiter != "\t":
+            refuse(
+                "has a quotation mark that is not closed as it should be (before line "
+                f"{error.args[1] + 1}): mend it there"
+            )
+        rows, at = _rows(text, delimiter, csv.QUOTE_NONE)  # tabs need no quotation marks
+    at = [line + bool(given) for line in at]
     if not rows:
         refuse("is empty: write a header and rows into it")
     if len(rows) < 3:
@@ -292,6 +309,11 @@ def read_file(path: Path, wanted: str) -> _File:
         )
     header = [cell.strip() for cell in rows[0]]
     rows, at = rows[1:], at[1:]
+    if len(header) == 1 and wanted in header[0].casefold().split() and len(header[0].split()) > 1:
+        refuse("seems to have fields that are parted by spaces: part them by commas")
+    for row, line in zip(rows, at):
+        if [cell.strip() for cell in row] == header:
+            refuse(f"repeats its header in line {line}: drop that line")
     if all(len(row) == len(header) + 1 and not row[-1].strip() for row in rows):
         rows = [row[:-1] for row in rows]  # every line ends with a delimiter
     if all(len(row) == len(header) + 1 for row in rows):

@@ -320,6 +320,8 @@ BAD = {
     ),
     "all the same": (frame().assign(width=1, height=2), "has 0 columns of numbers that differ"),
     "label alone": (frame()[["label"]], "has 0 columns"),
+    "parted by spaces": ("a b label\n1 2 x\n2 4 y\n3 1 x\n", "parted by spaces"),
+    "two tables in one": (frame().to_csv(index=False) * 2, "repeats its header in line 32"),
     "an open quotation mark": ('a,label\n"1,x\n2,y\n3,x\n', "quotation mark"),
     "a spreadsheet": (b"PK\x03\x04" + bytes(50), "a spreadsheet"),
     "compressed": (b"\x1f\x8b" + bytes(50), "unpack it"),
@@ -380,6 +382,17 @@ def test_texts_come_back_as_they_went_in(own, sep, capsys):
     assert read.texts == tuple(documents()["text"]) and read.classes == ("bad", "good")
     assert read.labels.tolist() == [1, 0] * 6 and not read.test.any()
     assert "12 texts of 6 to 6 words, 2 classes (bad: 6, good: 6)" in capsys.readouterr().out
+
+
+def test_texts_between_tabs_may_begin_with_a_quotation_mark(own):
+    read = texts(own('text\tlabel\n"No" he said\tx\nwell, "yes"\tx\na\ty\n"b"\ty\n'))
+    assert read.texts == ('"No" he said', 'well, "yes"', "a", '"b"')
+
+
+def test_a_text_may_be_long(own):
+    df = documents()
+    df.loc[0, "text"] = "word " * 50_000
+    assert len(texts(own(df)).texts[0].split()) == 50_000
 
 
 def test_texts_are_looked_at(own):
