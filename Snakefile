@@ -26,6 +26,7 @@ rule site:
         [f"build/runs/quick/control/{name}.json" for name in CHAPTERS],
         files("book/**/*"),
         files("src/press/*"),
+        files("src/press/templates/*"),
         "_config.yml",
         "_toc.yml",
     output:

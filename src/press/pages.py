@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from unlabeled.claims import VERDICTS, number
-from unlabeled.ledger_view import SIGNS, describe, measured
+from unlabeled.ledger_view import SIGNS, describe, measured, needed, remarks
 
 from press import control, plan, records, referee, simulation, source, words
 from press.errors import PressError
-from press.pair import bibliography, title
+from press.pair import Links, address, authors, bibliography, cited, title
 from press.source import Chapter
+
+TEMPLATES = Path(__file__).with_name("templates")
+OUTCOMES = {"holds": "holds", "fails": "fails", "undecided": "is undecided"}
 
 @dataclass(frozen=True)
 class Run:
@@ -45,44 +50,80 @@ def load(chapter: Chapter) -> Run:
     return Run(chapter, record, cut, full)
 
 
-def chip(verdict: str) -> str:
-    """A verdict as an inline label: sign and word, so that colour is never needed."""
-    return f'<span class="verdict {verdict.replace(" ", "-")}"><span aria-hidden="true">{SIGNS[verdict]}</span> {verdict}</span>'
+def render(template: str, **values) -> Markup:
+    """One of the press's templates as HTML; what is put in is escaped by itself."""
+    return Markup(_templates().get_template(f"{template}.html").render(**values).strip())
 
 
-def strip(run: Run) -> str:
-    """The chapter's verdicts in one line each, linking to where they are decided."""
-    items = "".join(
-        f'<li><a href="#claim-{claim["id"]}">{html.escape(claim["id"])}</a>{" <em>central</em>" if claim["central"] else ""} {chip(claim["verdict"])}</li>'
-        for claim in run.record["claims"]
+@lru_cache(maxsize=1)
+def _templates():
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    return f'<p class="verdict-head">Verdicts of this run</p><ul class="verdict-strip">{items}</ul>'
+    found.filters |= dict(number=number, measured=measured, needed=needed, describe=describe, sentence=sentence)
+    found.globals |= dict(signs=SIGNS, verdicts=VERDICTS, remarks=remarks, picture=picture, outcomes=OUTCOMES)
+    return found
+
+
+def sentence(text: str) -> str:
+    """`text` with a capital letter and a full stop."""
+    text = " ".join(text.split())
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+
+
+def card(run: Run) -> str:
+    """The chapter's card: paper, question, times, and the strip of verdicts, each a link to where it is decided."""
+    chapter, facts = run.chapter, run.chapter.card
+    entry = cited(chapter, facts["paper"])
+    return render(
+        "card", facts=facts, authors=authors(entry), year=entry.fields["year"], title=title(entry), url=address(entry), times=times(run),
+        colab=Links(chapter.root).colab(chapter), document=chapter.document, claims=run.record["claims"],
+    )
 
 
 def times(run: Run) -> str:
     """What a run costs, measured."""
     record = run.record
-    text = f"about {max(1, round(record['seconds'] / 60))} minute{'s' if record['seconds'] >= 90 else ''} on a laptop ({record['cpu_seconds']:.0f} CPU-seconds, {record['peak_mb']:.0f} MB at the most)"
+    minutes = max(1, round(record["seconds"] / 60))
+    text = f"about {minutes} minute{'s' if minutes > 1 else ''} on a laptop ({record['cpu_seconds']:.0f} CPU-seconds, {record['peak_mb']:.0f} MB at the most)"
     if run.full is None:
         return f"{text}; the full profile: not run, GPU memory not measured"
     full = run.full
-    return f"{text}; the full profile: {full['seconds'] / 60:.0f} minutes on {html.escape(full['device'])}{' (stale: the code has changed since)' if run.stale else ''}"
+    return f"{text}; the full profile: {full['seconds'] / 60:.0f} minutes on {full['device']}{' (stale: the code has changed since)' if run.stale else ''}"
+
+
+def rivals_of(run: Run) -> str:
+    """Under the verdicts: what else could explain each central claim, and the test that speaks against it, as a raw block."""
+    tests = referee.tests_by_name(run.record)
+    names = {claim["id"]: claim["name"] for claim in run.record["claims"]}
+    listed = []
+    for claim in run.record["claims"]:
+        if claim["central"] and claim["rival"]:
+            test, where = tests.get(claim["rival_test"]), claim["rival_test"].split("/")[0]
+            what = test and (test["what"] if where == claim["id"] else f"{test['what']}” of “{names[where]}")
+            listed.append((claim, test, what))
+    return raw(render("rivals", rivals=listed)) if listed else ""
 
 
 def control_table(run: Run) -> str:
-    """The negative control's recorded outcome beside the real one, as HTML in a Markdown page."""
-    rows = []
+    """What the negative control cuts, and its recorded outcome beside the real one, as a raw block."""
+    real = {claim["id"]: claim for claim in run.record["claims"]}
+    cut = {claim["id"]: claim for claim in run.control["claims"]}
+    claims: dict[str, dict] = {}
     for row in control.compare(run.record, run.control):
-        rows.append(
-            f"<tr><th scope='row'>{row['claim']}<br><small>{html.escape(row['what'])}</small></th><td>{number(row['real'])}<br>{chip(row['verdict'])}</td>"
-            f"<td>{number(row['control'])}<br>{chip(row['control_verdict'])}</td><td>{number(row['effect'])} [{number(row['low'])}, {number(row['high'])}]</td></tr>"
-        )
+        about = dict(name=real[row["claim"]]["name"], verdict=row["verdict"], control_verdict=row["control_verdict"])
+        claims.setdefault(row["claim"], about | dict(rows=[]))["rows"].append(row)
+    tested = [claim for claim in claims.values() if claim["verdict"] == "reproduced"]
+    lost = sum(claim["control_verdict"] != "reproduced" for claim in tested)
+    summary = f"Of {len(tested)} central claim{'s' if len(tested) != 1 else ''} reproduced above, {lost} lose{'s' if lost == 1 else ''} that verdict." if tested else "No central claim was reproduced, so there is no verdict to lose."
     seeds = run.control["seeds"]
-    return raw(
-        f'<div class="table-scroll" tabindex="0" role="region" aria-label="Negative control"><table class="control-table"><caption>Central claims, really and with the mechanism cut '
-        f"(seeds {seeds[0]} to {seeds[-1]}).</caption><thead><tr><th scope='col'>Central claim</th><th scope='col'>Real</th><th scope='col'>Control</th>"
-        f"<th scope='col'>Effect of the mechanism, in the claimed direction (95&nbsp;% interval)</th></tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    side = [claim for claim in real.values() if not claim["central"]]
+    return raw(render(
+        "control", cut=run.chapter.card["control"], summary=summary, claims=list(claims.values()),
+        caption=f"Central claims, really and with the mechanism cut (seeds {seeds[0]} to {seeds[-1]}).",
+        kept=[claim["name"] for claim in side if claim["verdict"] == cut[claim["id"]]["verdict"] == "reproduced"],
+        left_out=[claim["name"] for claim in side if claim["tests"] and not cut[claim["id"]]["tests"]],
+    ))
 
 
 def raw(markup: str) -> str:
@@ -132,10 +173,10 @@ def rows(runs: list[Run]) -> list[dict]:
     """One flat row per claim and profile, for the tables that readers download."""
     return [
         dict(
-            part=run.chapter.part, chapter=run.chapter.name, claim=claim["id"], statement=claim["statement"], central=claim["central"],
+            part=run.chapter.part, chapter=run.chapter.name, claim=claim["id"], name=claim["name"], statement=claim["statement"], central=claim["central"],
             paper=claim["paper"], where=claim["where"], verdict=claim["verdict"], reason=claim["reason"], profile=record["profile"],
             stale=record is run.full and run.stale, seeds=len(record["seeds"]), first_seed=record["seeds"][0],
-            tests=claim["tests"], link=f"{run.chapter.document}.html#claim-{claim['id']}",
+            tests=claim["tests"], blocks="", link=f"{run.chapter.document}.html#claim-{claim['id']}",
         )
         for run in runs for record in (run.record, run.full) if record is not None
         for claim in record["claims"]
@@ -144,8 +185,8 @@ def rows(runs: list[Run]) -> list[dict]:
 
 def as_csv(runs: list[Run]) -> str:
     """The scorecard with one line per test (or per claim out of reach)."""
-    fields = ("part", "chapter", "claim", "statement", "central", "paper", "where", "profile", "stale", "verdict", "reason", "seeds", "first_seed",
-              "test", "what", "kind", "direction", "margin", "level", "estimate", "low", "high", "p", "n", "outcome")
+    fields = ("part", "chapter", "claim", "name", "statement", "central", "paper", "where", "profile", "stale", "verdict", "reason", "seeds", "first_seed",
+              "test", "what", "kind", "direction", "margin", "level", "estimate", "low", "high", "p", "n", "outcome", "late", "repeats")
     out = io.StringIO()
     writer = csv.DictWriter(out, fields, lineterminator="\n")
     writer.writeheader()
@@ -164,55 +205,16 @@ def as_json(runs: list[Run]) -> str:
 
 def scorecard(runs: list[Run]) -> str:
     """Counts, filter and table; complete without JavaScript, which only adds the filter."""
-    listed = rows(runs)
-    downloads = (
-        '<p class="downloads">Download: <a href="scorecard.csv" download>CSV, a line for each test</a> · <a href="scorecard.json" download>JSON, all records</a> · '
-        '<a href="record.schema.json" download>the schema of a record</a></p>'
-    )
-    return "".join([counts(runs), downloads, _table(listed), f"<script>{FILTER}</script>"])
-
-
-def counts(runs: list[Run]) -> str:
-    """Claims by part and verdict, of the default runs."""
-    parts = list(dict.fromkeys(run.chapter.part for run in runs))
-    table = {part: {verdict: 0 for verdict in VERDICTS} for part in parts}
+    counts: dict[str, dict[str, int]] = {}
     for run in runs:
+        line = counts.setdefault(plan.heading(run.chapter.part), dict.fromkeys(VERDICTS, 0))
         for claim in run.record["claims"]:
-            table[run.chapter.part][claim["verdict"]] += 1
-    head = "".join(f"<th scope='col'>{chip(verdict)}</th>" for verdict in VERDICTS)
-    body = "".join(
-        f"<tr><th scope='row'>{plan.heading(part)}</th>{''.join(f'<td>{table[part][verdict]}</td>' for verdict in VERDICTS)}<td>{sum(table[part].values())}</td></tr>" for part in parts
-    )
-    totals = "".join(f"<td>{sum(table[part][verdict] for part in parts)}</td>" for verdict in VERDICTS)
-    total = sum(sum(line.values()) for line in table.values())
-    return (
-        f'<div class="table-scroll" tabindex="0" role="region" aria-label="Claims by part and verdict"><table class="scorecard-counts"><caption>Claims by part and verdict (quick profile).</caption>'
-        f"<thead><tr><th scope='col'>Part</th>{head}<th scope='col'>all</th></tr></thead><tbody>{body}</tbody><tfoot><tr><th scope='row'>All parts</th>{totals}<td>{total}</td></tr></tfoot></table></div>"
-    )
+            line[claim["verdict"]] += 1
+    return f"{render('scorecard', counts=counts, rows=rows(runs))}<script>{FILTER}</script>"
 
 
-def _table(listed):
-    body = []
-    for row in listed:
-        tests = "".join(
-            f'<div class="test"><span class="what">{html.escape(test["what"])}</span> {dot(test)} <span class="figures">{measured(test)}, claimed {html.escape(describe(test))}</span></div>'
-            for test in row["tests"]
-        ) or html.escape(row["reason"])
-        paper = html.escape(row["paper"]) + (f"<br><small>{html.escape(row['where'])}</small>" if row["where"] else "")
-        stale = "<br><strong>stale</strong>" if row["stale"] else ""
-        note = f"<br><small>{html.escape(row['reason'])}</small>" if row["tests"] and row["reason"] else ""
-        body.append(
-            f'<tr data-part="{row["part"]}" data-verdict="{row["verdict"]}">'
-            f'<td data-label="Claim"><a href="../{row["link"]}">{html.escape(row["claim"])}</a>{" <em>central</em>" if row["central"] else ""}<br>{html.escape(row["statement"])}'
-            f'<br><small>{html.escape(row["chapter"])}</small></td><td data-label="Paper">{paper}</td><td data-label="Ours">{tests}</td>'
-            f'<td data-label="Seeds">{row["seeds"] if row["tests"] else "–"}</td><td data-label="Profile">{row["profile"]}{stale}</td><td data-label="Verdict">{chip(row["verdict"])}{note}</td></tr>'
-        )
-    head = "".join(f"<th scope='col'>{name}</th>" for name in ("Claim", "Paper", "Ours, with its 95&nbsp;% interval", "Seeds", "Profile", "Verdict"))
-    return f'<div id="scorecard-filter"></div><table class="scorecard"><caption>Every claim of every chapter.</caption><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
-
-
-def dot(test: dict) -> str:
-    """A test's estimate and interval as dot and whisker against its margin, on a scale of its own (inline SVG)."""
+def picture(test: dict) -> dict:
+    """Where a test's estimate, interval and margins lie in a picture of its own scale, and the words that say the same."""
     width, height, edge = 130, 20, 8
     low, high = (test["estimate"],) * 2 if test["low"] is None else (test["low"], test["high"])
     margins = [-test["margin"], test["margin"]] if test["kind"] == "equivalence" else [test["margin"]]
@@ -222,12 +224,10 @@ def dot(test: dict) -> str:
     def x(value):
         return round(edge + (width - 2 * edge) * (value - first) / span, 1)
 
-    lines = "".join(f'<line x1="{x(margin)}" x2="{x(margin)}" y1="1" y2="{height - 1}" stroke="currentColor" stroke-dasharray="2 2" opacity="0.7"/>' for margin in margins)
-    whisker = f'<line x1="{x(low)}" x2="{x(high)}" y1="{height / 2}" y2="{height / 2}" stroke="currentColor" stroke-width="2"/>'
-    label = f"{measured(test)}; the margin is {' and '.join(number(margin) for margin in margins)}; {test['outcome']}"
-    return (
-        f'<svg class="dot {test["outcome"]}" role="img" aria-label="{html.escape(label)}" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-        f'{lines}{whisker}<circle cx="{x(test["estimate"])}" cy="{height / 2}" r="4" fill="currentColor"/></svg>'
+    said = " and ".join(number(margin) for margin in margins)
+    return dict(
+        width=width, height=height, margins=[x(margin) for margin in margins], low=x(low), high=x(high), estimate=x(test["estimate"]),
+        label=f"{measured(test)}; the margin is {said}; {test['outcome']}",
     )
 
 
@@ -271,22 +271,19 @@ FILTER = """
 
 def status(runs: list[Run]) -> str:
     """Which run each page shows: profile, cost, seeds, device, versions, date."""
-    body = []
+    names = ("Chapter", "Profile", "Seconds", "CPU-seconds", "Peak MB", "Seeds", "Device", "Versions", "Date")
+    listed = []
     for run in runs:
-        for record in (run.record, run.full):
-            if record is None:
-                continue
-            stale = "; <strong>stale</strong>: the code has changed since" if record is run.full and run.stale else ""
+        for record in filter(None, (run.record, run.full)):
             packages = ", ".join(f"{name} {version}" for name, version in record["packages"].items())
-            cells = (
-                f"<a href='../{run.chapter.document}.html'>{html.escape(run.chapter.title)}</a>", record["profile"] + stale, f"{record['seconds']:.0f}", f"{record['cpu_seconds']:.0f}",
-                f"{record['peak_mb']:.0f}", f"{record['seeds'][0]} to {record['seeds'][-1]}", html.escape(record["device"]), html.escape(packages), record["date"],
-            )
-            body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+            figures = [f"{record[key]:.0f}" for key in ("seconds", "cpu_seconds", "peak_mb")]
+            listed.append(dict(
+                title=run.chapter.title, link=f"{run.chapter.document}.html", profile=record["profile"], stale=record is run.full and run.stale,
+                cells=[*figures, f"{record['seeds'][0]} to {record['seeds'][-1]}", record["device"], packages, record["date"]],
+            ))
         if run.full is None:
-            body.append(f"<tr><td>{html.escape(run.chapter.title)}</td><td>full</td><td colspan='7'>not run</td></tr>")
-    head = "".join(f"<th scope='col'>{name}</th>" for name in ("Chapter", "Profile", "Seconds", "CPU-seconds", "Peak MB", "Seeds", "Device", "Versions", "Date"))
-    return f'<div class="table-scroll" tabindex="0" role="region" aria-label="Status of the chapters"><table class="status"><caption>The runs that this site shows.</caption><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+            listed.append(dict(title=run.chapter.title, link="", profile="full", stale=False, cells=[]))
+    return render("status", names=names, rows=listed)
 
 
 def chance(runs: list[Run]) -> str:

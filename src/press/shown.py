@@ -16,8 +16,10 @@ SETTING_UP = ("imports", "parameters", "settings", "claims")
 LONG = 15  # lines; other code than methods folds beyond this
 
 
-def arranged(cells: list, chapter: Chapter) -> list:
+def arranged(cells: list, chapter: Chapter, below: dict[str, str]) -> list:
     """The cells of an executed notebook, in the book's own Markdown, as the page shows them.
+
+    `below` holds Markdown that stands below the cell of a role.
 
     Setting up folds under one line, each aside under its summary, an exercise's check and solution under another; the code of
     figures and long code that is no method folds by itself. The ledger's code, one word, and prose cells' code do not show.
@@ -52,6 +54,8 @@ def arranged(cells: list, chapter: Chapter) -> list:
             shown += [code, _raw("</details>"), cell]
         elif cell.cell_type == "code" or cell.source.strip():
             shown.append(cell)
+        if role and below.get(role):
+            shown.append(nbformat.v4.new_markdown_cell(below[role]))
     shown += [_raw("</details>")] * (bool(fold) + (aside is not None))
     return shown
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import shutil
 from pathlib import Path
 from urllib.parse import quote
@@ -12,7 +11,7 @@ from unlabeled import claims
 
 from press import aside, pages, shown, source, words
 from press.errors import PressError
-from press.pair import Links, address, authors, cited, own_text, pair, title
+from press.pair import Links, own_text, pair
 from press.source import Chapter
 
 
@@ -74,7 +73,7 @@ def staged(run: pages.Run) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             if cell.id == "card":
-                cell.source = card(run)
+                cell.source = pages.card(run)
             elif cell.id.startswith("cell-"):
                 cell.source = own_text(chapter, int(cell.id.removeprefix("cell-")))
                 if "## The negative control" in cell.source:
@@ -82,7 +81,7 @@ def staged(run: pages.Run) -> nbformat.NotebookNode:
         else:
             for output in cell.outputs:
                 output.get("data", {}).pop(claims.MIME, None)
-    notebook.cells = shown.arranged(notebook.cells, chapter)
+    notebook.cells = shown.arranged(notebook.cells, chapter, below={"ledger": pages.rivals_of(run)})
     notebook.cells.append(nbformat.v4.new_markdown_cell(_footer(chapter)))
     return notebook
 
@@ -97,25 +96,7 @@ def _footer(chapter):
     repository = Links(chapter.root).repository
     title = quote(f"Error in the chapter {chapter.name}")
     edit = f"{repository}/edit/{source.config(chapter.root)['repository']['branch']}/book/{chapter.part}/{chapter.name}.md"
-    return pages.raw(f'<p class="chapter-foot"><a href="{repository}/issues/new?title={title}">Report an error in this chapter</a> · <a href="{edit}">Suggest an edit</a></p>')
-
-
-def card(run: pages.Run) -> str:
-    """The chapter's card as HTML: paper, question, times, and the strip of verdicts."""
-    chapter, facts, links = run.chapter, run.chapter.card, Links(run.chapter.root)
-    entry = cited(chapter, facts["paper"])
-    paper = html.escape(title(entry))
-    if url := address(entry):
-        paper = f'<a href="{html.escape(url)}">{paper}</a>'
-    rows = [
-        ("Question", html.escape(facts["question"])),
-        ("Paper", f"{html.escape(authors(entry))} ({entry.fields['year']}). {paper}"),
-        ("You need", html.escape(", ".join(facts["prerequisites"]))),
-        ("Runs in", pages.times(run)),
-        ("Open", f'<a class="colab" href="{links.colab(chapter)}">in Colab</a> · <a download href="../../_sources/{chapter.document}.ipynb">the notebook</a>'),
-    ]
-    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
-    return f'<div class="chapter-card"><dl>{listed}</dl>{pages.strip(run)}</div>'
+    return pages.raw(pages.render("footer", issue=f"{repository}/issues/new?title={title}", edit=edit))
 
 
 def write_notebooks(site: Path, root: Path = source.ROOT) -> None:

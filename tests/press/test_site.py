@@ -48,14 +48,43 @@ def test_setting_up_asides_and_answers_are_folds_and_methods_stand_open(built):
     text = page(built, "notebooks/foundations/tiny.html")
     body = text[text.index('<article class="bd-article"') :]
     folds = re.findall(r'<details class="fold (\w+)"><summary>(.*?)</summary>(.*?)</details>', body, re.DOTALL)
-    assert [kind for kind, _, _ in folds] == ["setup", "setup", "aside"] + ["answer"] * 4
+    assert [kind for kind, _, _ in folds] == ["setup", "setup", "aside", "rival"] + ["answer"] * 4
     assert "use_style" in folds[0][2] and "first_seed" in folds[1][2] and "rival_test" in folds[1][2]
     assert folds[2][1] == "how large the noise is." and "It has a size, too." in folds[2][2] and "The aside ends here." in folds[2][2]
     assert "**Aside" not in body and "Verdicts" not in folds[2][2]
-    assert all("look again" in content and "<h" not in content for _, _, content in folds[3:])
+    assert all("look again" in content and "<h" not in content for _, _, content in folds[4:])
     open_ = re.sub(r"<details.*?</details>", "", body, flags=re.DOTALL)
     assert "One normal number around" in open_ and "NotImplementedError" in open_ and "The claims under test" in open_
     assert "not tried" not in body and "NotImplementedError" not in "".join(content for _, _, content in folds)
+
+
+def test_each_central_claim_has_its_rival_and_the_test_against_it_in_one_fold(built):
+    text = " ".join(page(built, "notebooks/foundations/tiny.html").split())
+    folds = re.findall(r'<details class="fold rival"><summary>(.*?)</summary>(.*?)</details>', text)
+    assert [summary for summary, _ in folds] == ["What else could explain “The mean lies above”?"]
+    assert "Noise alone." in folds[0][1] and "<em>value - half the noise squared</em>" in folds[0][1] and "<strong>holds</strong>" in folds[0][1]
+
+
+def test_the_control_says_what_is_cut_what_was_lost_and_what_was_not(built):
+    run_ = pages.load(built.chapter)
+    text = " ".join(pages.control_table(run_).split())
+    assert "<strong>What is cut:</strong> The shift is left out. Of 1 central claim reproduced above, 1 loses that verdict." in text
+    kept = json.loads(json.dumps(run_.control))
+    side = next(claim for claim in kept["claims"] if claim["id"] == "side")
+    side.update(tests=run_.record["claims"][2]["tests"], verdict="reproduced", reason="")
+    assert "Reproduced under the control too" in pages.control_table(pages.Run(run_.chapter, run_.record, kept, None))
+    side.update(tests=[], verdict="out of reach")
+    text = pages.control_table(pages.Run(run_.chapter, run_.record, kept, None))
+    assert "Left out in the control" in text and "Noise stays rather small" in text and "Reproduced under the control too" not in text
+
+
+def test_late_tests_are_marked_on_the_scorecard_and_nothing_is_taken_for_markup(built):
+    run_ = pages.load(built.chapter)
+    record = json.loads(json.dumps(run_.record))
+    record["claims"][0]["tests"][0]["late"] = "the first margin was <b>too wide</b>"
+    text = pages.scorecard([pages.Run(run_.chapter, record, run_.control, None)])
+    assert "set after a look: the first margin was &lt;b&gt;too wide&lt;/b&gt;" in text
+    assert "set after a look" not in pages.scorecard([run_])
 
 
 def test_scorecard_lists_every_claim_without_javascript(built):
