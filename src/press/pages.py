@@ -14,7 +14,7 @@ from markupsafe import Markup
 from unlabeled.claims import VERDICTS, number
 from unlabeled.ledger_view import SIGNS, describe, measured, needed, remarks
 
-from press import control, plan, records, referee, simulation, source, words
+from press import blocks, control, plan, records, referee, simulation, source, words
 from press.errors import PressError
 from press.pair import Links, address, authors, bibliography, cited, title
 from press.source import Chapter
@@ -30,6 +30,7 @@ class Run:
     record: dict
     control: dict
     full: dict | None
+    blocks: dict | None = None  # verdicts on other seeds, as press.blocks keeps them
 
     @property
     def stale(self) -> bool:
@@ -47,7 +48,7 @@ def load(chapter: Chapter) -> Run:
     full = records.read(chapter, chapter.record("full")) if chapter.record("full").is_file() else None
     if full is not None and full["profile"] != "full":
         raise PressError(f"{chapter.record('full')} is a record of the {full['profile']} profile: only full runs belong there.")
-    return Run(chapter, record, cut, full)
+    return Run(chapter, record, cut, full, blocks.read(chapter))
 
 
 def render(template: str, **values) -> Markup:
@@ -134,7 +135,7 @@ def raw(markup: str) -> str:
 def generated(runs: list[Run], root: Path) -> dict[str, dict[str, str]]:
     """Page name -> place -> what the press puts there."""
     planned = plan.read(root)
-    blocks = {
+    places = {
         "scorecard": {"scorecard": raw(scorecard(runs))},
         "status": {"status": raw(status(runs))},
         "how-we-decide": {"simulation": raw(simulation.table()), "chance": chance(runs)},
@@ -146,8 +147,8 @@ def generated(runs: list[Run], root: Path) -> dict[str, dict[str, str]]:
         if (root / "book" / part / "index.md").is_file():
             there = "\n".join(f"- {{doc}}`/{run.chapter.document}`. {run.chapter.card['question']}" for run in runs if run.chapter.part == part)
             later = to_come(runs, part, root)
-            blocks[f"{part}/index"] = {"chapters": "\n\n".join(filter(None, [there, later and f"To come:\n\n{later}"]))}
-    return blocks
+            places[f"{part}/index"] = {"chapters": "\n\n".join(filter(None, [there, later and f"To come:\n\n{later}"]))}
+    return places
 
 
 def to_come(runs: list[Run], part: str, root: Path) -> str:
@@ -171,21 +172,26 @@ def tiles(runs: list[Run]) -> str:
 
 def rows(runs: list[Run]) -> list[dict]:
     """One flat row per claim and profile, for the tables that readers download."""
-    return [
-        dict(
-            part=run.chapter.part, chapter=run.chapter.name, claim=claim["id"], name=claim["name"], statement=claim["statement"], central=claim["central"],
-            paper=claim["paper"], where=claim["where"], verdict=claim["verdict"], reason=claim["reason"], profile=record["profile"],
-            stale=record is run.full and run.stale, seeds=len(record["seeds"]), first_seed=record["seeds"][0],
-            tests=claim["tests"], blocks="", link=f"{run.chapter.document}.html#claim-{claim['id']}",
-        )
-        for run in runs for record in (run.record, run.full) if record is not None
-        for claim in record["claims"]
-    ]
+    listed = []
+    for run in runs:
+        agreed = blocks.agreement(run.record, run.blocks)
+        for record in filter(None, (run.record, run.full)):
+            listed += [
+                dict(
+                    part=run.chapter.part, chapter=run.chapter.name, claim=claim["id"], name=claim["name"], statement=claim["statement"],
+                    central=claim["central"], paper=claim["paper"], where=claim["where"], verdict=claim["verdict"], reason=claim["reason"],
+                    profile=record["profile"], stale=record is run.full and run.stale, seeds=len(record["seeds"]), first_seed=record["seeds"][0],
+                    tests=claim["tests"], blocks=blocks.said(agreed.get(claim["id"])) if record is run.record and claim["tests"] else "",
+                    link=f"{run.chapter.document}.html#claim-{claim['id']}",
+                )
+                for claim in record["claims"]
+            ]
+    return listed
 
 
 def as_csv(runs: list[Run]) -> str:
     """The scorecard with one line per test (or per claim out of reach)."""
-    fields = ("part", "chapter", "claim", "name", "statement", "central", "paper", "where", "profile", "stale", "verdict", "reason", "seeds", "first_seed",
+    fields = ("part", "chapter", "claim", "name", "statement", "central", "paper", "where", "profile", "stale", "verdict", "reason", "seeds", "first_seed", "blocks",
               "test", "what", "kind", "direction", "margin", "level", "estimate", "low", "high", "p", "n", "outcome", "late", "repeats")
     out = io.StringIO()
     writer = csv.DictWriter(out, fields, lineterminator="\n")
