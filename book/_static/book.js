@@ -14,10 +14,12 @@
     function tell() { button.textContent = root.classList.contains('no-code') ? 'Show code' : 'Hide code'; }
     tell();
     button.addEventListener('click', function () {
+      root.style.overflowAnchor = 'none'; // else the browser makes up for the change a second time
       var here = reading(), before = here && here.getBoundingClientRect().top;
       remember(root.classList.toggle('no-code'));
       tell();
       if (here) window.scrollBy({ top: here.getBoundingClientRect().top - before, behavior: 'instant' });
+      setTimeout(function () { root.style.overflowAnchor = ''; }, 100);
     });
     bar.prepend(button);
   });

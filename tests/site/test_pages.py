@@ -92,6 +92,28 @@ def test_no_formula_of_a_chapter_is_broken(opened, chapter):
     assert page.locator("mjx-merror, .math.error").count() == 0
 
 
+def test_code_is_hidden_by_one_key_without_a_jump_and_stays_hidden(opened):
+    page = opened(f"{source.chapters()[0].document}.html")
+    switch, code = page.locator("button.code-switch"), page.locator(".bd-article .cell:not(.tag_is-exercise) > .cell_input:visible")
+    assert switch.inner_text() == "Hide code" and code.count() > 1
+    stubs, text = page.locator(".tag_is-exercise .cell_input:visible").count(), page.locator(".bd-article p:visible:not(.admonition-title)").count()
+    page.evaluate("document.querySelector('#verdicts h2').scrollIntoView()")
+    page.evaluate("window.scrollBy(0, -300)")
+    place = "Math.round(document.querySelector('#verdicts h2').getBoundingClientRect().top)"
+    switch.evaluate("button => button.focus({ preventScroll: true })")
+    before = page.evaluate(place)
+    page.keyboard.press("Enter")
+    assert abs(page.evaluate(place) - before) <= 2, "what is read stays where it is"
+    assert switch.inner_text() == "Show code" and code.count() == 0
+    assert page.locator(".tag_is-exercise .cell_input:visible").count() == stubs >= 4
+    assert page.locator(".bd-article p:visible:not(.admonition-title)").count() == text and page.locator("table:visible").count() > 1
+    page.reload()
+    assert page.locator("button.code-switch").inner_text() == "Show code" and code.count() == 0, "remembered"
+    switch.focus()
+    page.keyboard.press("Space")
+    assert code.count() > 1
+
+
 def test_scorecard_filters(opened, site):
     page = opened("book/scorecard.html")
     rows = page.locator("table.scorecard tbody tr")
@@ -124,7 +146,7 @@ def test_text_is_there_without_javascript(browser, site):
     for chapter in source.chapters():
         page.goto((site / f"{chapter.document}.html").as_uri())
         assert page.locator("h2:visible, h1:visible").count() > 5
-        assert page.locator("table:visible").count() > 0
+        assert page.locator("table:visible").count() > 0 and page.locator(".cell_input:visible").count() > 3
     context.close()
 
 
