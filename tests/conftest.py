@@ -268,6 +268,9 @@ class TinyBook:
         (root / "book/welcome.md").write_text("# Welcome\n\n<!-- tiles -->\n")
         (root / "book/plan.yml").write_text("foundations:\n  - {name: tiny, paper: doe2020tiny, question: 'Now?'}\n  - {name: later, paper: doe2020tiny, question: 'When?'}\ndiscovery: []\n")
         (root / "book/glossary.md").write_text("# Glossary\n\n```{glossary}\nmean\n  A sum, divided.\n```\n")
+        for folder in ("foundations", "discovery"):  # the second has no chapter yet, so its opener is in no list
+            (root / "book" / folder).mkdir(exist_ok=True)
+            (root / "book" / folder / "index.md").write_text(f"# {folder.capitalize()}\n\nA part.\n\n<!-- chapters -->\n")
         (root / "book/references.md").write_text("# References\n\n```{bibliography}\n```\n")
         (root / "book/404.md").write_text("# Not here\n\n<!-- home -->\n")
         for name, places in {"scorecard": ["scorecard"], "status": ["status"], "how-we-decide": ["simulation", "chance"], "roadmap": ["roadmap"], "notation": ["symbols"]}.items():

@@ -143,7 +143,7 @@ def generated(runs: list[Run], root: Path) -> dict[str, dict[str, str]]:
         "roadmap": {"roadmap": "\n\n".join(f"## {plan.heading(part)}\n\n{lines}" for part in planned if (lines := to_come(runs, part, root)))},
         "notation": {"symbols": words.notation(root)},
     }
-    for part in planned:
+    for part in dict.fromkeys(run.chapter.part for run in runs):
         if (root / "book" / part / "index.md").is_file():
             there = "\n".join(f"- {{doc}}`/{run.chapter.document}`. {run.chapter.card['question']}" for run in runs if run.chapter.part == part)
             later = to_come(runs, part, root)

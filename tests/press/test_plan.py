@@ -17,7 +17,7 @@ def test_order_contents_and_readme_follow_the_plan(tiny):
     first, second = listing.read_text().splitlines()[1:3]
     listing.write_text(f"foundations:\n{second}\n{first}\n")
     plan.write(tiny.root)
-    assert source.toc(tiny.root)[1:3] == ["notebooks/foundations/later", "notebooks/foundations/tiny"]
+    assert source.toc(tiny.root)[1:4] == ["book/foundations/index", "notebooks/foundations/later", "notebooks/foundations/tiny"]
     readme = (tiny.root / "README.md").read_text()
     assert readme.index("later.ipynb") < readme.index("tiny.ipynb") and "| Foundations |" in readme and "*A Tiny Tale of Means*, 2020" in readme
 

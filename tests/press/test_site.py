@@ -106,6 +106,12 @@ def test_roadmap_names_what_is_to_come_and_nothing_that_exists(built):
     assert "When?" in text and "Now?" not in text
 
 
+def test_a_parts_opener_lists_its_chapters_and_those_to_come(built):
+    text = page(built, "book/foundations/index.html")
+    assert "tiny.html" in text and "Is a shifted mean larger than zero?" in text and "To come:" in text and "When?" in text
+    assert not (built.root / "build/site/book/discovery/index.html").exists()
+
+
 def test_nothing_is_fetched_from_elsewhere(built):
     for path in (built.root / "build/site").rglob("*.html"):
         if not {"_static", "mathjax"} & set(path.parts):
