@@ -8,7 +8,7 @@ unexport $(filter-out PYTHONIOENCODING,$(filter PYTHON%,$(.VARIABLES)))
 export PYTHONPATH := src
 export PYTHONSAFEPATH := 1
 .DEFAULT_GOAL := help
-.PHONY: book test chapter pair passes check-pairs check new-chapter course grade serve list clean help setup
+.PHONY: book test chapter pair passes blocks check-pairs check new-chapter course grade serve list clean help setup
 
 book: setup ## install, run the chapters and build the site: build/site/index.html
 	@$(PRESS) pair && $(PRESS) check && $(PRESS) flow site
@@ -24,6 +24,9 @@ pair: setup ## write notebooks/ from the texts in book/
 
 passes: setup ## rerun chapters on other seeds and for identical outputs: [PASSES=all|touched] [FIRST_SEED=1000]
 	@$(PRESS) flow site && $(PRESS) passes --chapters "$$PASSES" --first-seed "$$FIRST_SEED"
+
+blocks: setup ## run chapters on three other blocks of seeds and keep the verdicts for the scorecard: [NAME=…]
+	@$(PRESS) blocks --name "$$NAME"
 
 check-pairs: setup ## name notebooks that are not in step with their text
 	@$(PRESS) pair --check

@@ -213,6 +213,19 @@ def passes(arguments) -> None:
     again.require_same_outputs([chapter.executed() for chapter in chosen], ROOT, int(arguments.cores or os.cpu_count()))
 
 
+def blocks(arguments) -> None:
+    """Run chapters on three other blocks of seeds and keep their verdicts for the scorecard."""
+    from press import blocks, pair, records
+
+    chosen = [source.chapter(arguments.name)] if arguments.name else source.chapters()
+    pair.write()
+    runs = {chapter: [chapter.on_seeds(first) for first in blocks.FIRST_SEEDS] for chapter in chosen}
+    flow(argparse.Namespace(targets=[str(path.relative_to(ROOT)) for paths in runs.values() for path in paths], cores=arguments.cores))
+    for chapter, paths in runs.items():
+        kept = blocks.write(chapter, [records.read(chapter, path) for path in paths])
+        print(f"blocks: {kept.relative_to(ROOT)}")
+
+
 def names(arguments) -> None:
     """Print the names of all chapters, in the book's order."""
     print("\n".join(chapter.name for chapter in source.chapters()))
@@ -280,6 +293,9 @@ def main(words: list[str] | None = None) -> int:
     sub.add_argument("--cwd", default=os.getcwd())
     command(pairs, "pair").add_argument("--check", action="store_true")
     command(check)
+    sub = command(blocks)
+    for option in ("name", "cores"):
+        sub.add_argument(f"--{option}", default="")
     sub = command(passes)
     for option in ("chapters", "first-seed", "cores"):
         sub.add_argument(f"--{option}", default="")
