@@ -11,10 +11,10 @@ export PYTHONSAFEPATH := 1
 .PHONY: book test chapter pair passes blocks check-pairs check new-chapter course grade serve list clean help setup
 
 book: setup ## install, run the chapters and build the site: build/site/index.html
-	@$(PRESS) pair && $(PRESS) check && $(PRESS) flow site
+	@$(PRESS) book
 
 test: setup ## pass all tests (builds the book first)
-	@$(PRESS) pair --check && $(PRESS) check && $(PRESS) flow site && $(PRESS) passes --chapters "$$PASSES" && $(PY) -m press.surroundings -m pytest
+	@$(PRESS) book --check && $(PRESS) passes --chapters "$$PASSES" && $(PY) -m press.surroundings -m pytest
 
 chapter: setup ## run one chapter: NAME=… [PROFILE=full] [SEEDS=10] [FIRST_SEED=1000] [DATASET=my.npz] [CONTROL=1]
 	@$(PRESS) chapter --name "$$NAME" --profile "$$PROFILE" --seeds "$$SEEDS" --first-seed "$$FIRST_SEED" --dataset "$$DATASET" --control "$$CONTROL"
@@ -23,7 +23,7 @@ pair: setup ## write notebooks/ from the texts in book/
 	@$(PRESS) pair
 
 passes: setup ## rerun chapters on other seeds and for identical outputs: [PASSES=all|touched] [FIRST_SEED=1000]
-	@$(PRESS) flow site && $(PRESS) passes --chapters "$$PASSES" --first-seed "$$FIRST_SEED"
+	@$(PRESS) passes --chapters "$$PASSES" --first-seed "$$FIRST_SEED"
 
 blocks: setup ## run chapters on three other blocks of seeds and keep the verdicts for the scorecard: [NAME=…]
 	@$(PRESS) blocks --name "$$NAME"

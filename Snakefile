@@ -1,72 +1,44 @@
-# From notebooks to the site. Each step runs only when something that it depends on has changed.
+# From notebooks to the site. A run is made anew when its code has changed, whatever the dates of files say.
 import sys
 
 sys.path.insert(0, "src")
-from press import dependencies, source
+from press import dependencies, flow, source
 
 PYTHON = sys.executable
-CHAPTERS = {chapter.name: chapter for chapter in source.chapters()}
+CHAPTERS = source.chapters()
+SEEDS = [int(seed) for seed in str(config.get("first_seeds", "")).split(",") if seed]
 
 
-def files(pattern):
-    from pathlib import Path
-
-    return sorted(str(path) for path in Path(".").glob(pattern) if path.is_file())
-
-
-def code(wildcards):
-    """A run depends on its notebook and on the modules of `unlabeled` that this imports, one through another."""
-    return dependencies.inputs(CHAPTERS[wildcards.chapter])
+def here(path):
+    return str(path.relative_to(source.ROOT))
 
 
 rule site:
     input:
-        [f"build/executed/quick/{c.part}/{c.name}.ipynb" for c in CHAPTERS.values()],
-        [f"build/results/quick/{name}.json" for name in CHAPTERS],
-        [f"build/runs/quick/control/{name}.json" for name in CHAPTERS],
-        files("book/**/*"),
-        files("src/press/*"),
-        files("src/press/templates/*"),
-        "_config.yml",
-        "_toc.yml",
+        [here(path) for c in CHAPTERS for path in (c.executed(), c.record(), c.control())],
     output:
         "build/site/index.html",
+    params:
+        key=flow.pages_key(source.ROOT),
     shell:
         "{PYTHON:q} -m press site"
 
 
-rule execute:
-    input:
-        code,
-    output:
-        "build/executed/quick/{part}/{chapter}.ipynb",
-    shell:
-        "{PYTHON:q} -m press execute {wildcards.chapter}"
+# Each chapter as it stands, as its negative control, and on other seeds.
+for chapter in CHAPTERS:
+    for asked in ({}, {"control": True}, *({"first_seed": seed} for seed in SEEDS)):
 
-
-rule collect:
-    input:
-        lambda wildcards: f"build/executed/quick/{CHAPTERS[wildcards.chapter].part}/{wildcards.chapter}.ipynb",
-    output:
-        "build/results/quick/{chapter}.json",
-    shell:
-        "{PYTHON:q} -m press collect {wildcards.chapter}"
-
-
-rule control:
-    input:
-        code,
-    output:
-        "build/runs/quick/control/{chapter}.json",
-    shell:
-        "{PYTHON:q} -m press execute --control {wildcards.chapter}"
-
-
-# The same chapter on seeds that nobody has looked at.
-rule seeds:
-    input:
-        code,
-    output:
-        "build/runs/quick/first_seed={first}/{chapter}.json",
-    shell:
-        "{PYTHON:q} -m press execute --first-seed {wildcards.first} {wildcards.chapter}"
+        rule:
+            name:
+                " ".join([chapter.name, *asked])
+            input:
+                ancient(here(chapter.notebook)),
+            output:
+                here(chapter.run(**asked)),
+                here(chapter.kept(**asked)),
+            params:
+                key=dependencies.run_hash(chapter, asked),
+                name=chapter.name,
+                asked=" ".join(f"--{key.replace('_', '-')} {int(value)}" for key, value in asked.items()),
+            shell:
+                "{PYTHON:q} -m press run {params.name} {params.asked}"

@@ -14,7 +14,7 @@ from unlabeled.claims import Ledger
 from unlabeled.runtime import InputError, start
 
 # Refusals that list what was found: the head ends with a colon, and each line below it is a sentence by rules of its own.
-LISTS = {"The chapters break their contract", "A central test flips with the seeds", "The site has errors", "A second run differs", "Jupyter Book is not content"}
+LISTS = {"The chapters break their contract", "A central test flips with the seeds", "The site has errors", "A second run differs", "A seed's values depend on more than the seed", "Jupyter Book is not content"}
 # What to do stands behind a colon, semicolon, comma or conjunction; or the sentence says what must hold.
 VERBS = (
     "add check choose cut declare delete divide drop end file find give keep leave make mark mend move multiply name number pass put remove report rescale run "

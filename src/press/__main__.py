@@ -3,129 +3,79 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import functools
-import hashlib
 import os
-import subprocess
 import sys
 import traceback
 from pathlib import Path
 
 from press import source, surroundings
 from press.errors import PressError
-from press.source import PARAMETERS, ROOT
+from press.source import ROOT
 
 
-def flow(arguments) -> None:
-    """Run Snakemake, one at a time."""
-    folder = ROOT / "build"
-    folder.mkdir(exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise PressError("Another build of this book is running: wait for it, or stop it first.") from None
-        # The lock above falls with its process, so Snakemake's own, which outlives a kill, is not needed.
-        command = [
-            sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(ROOT), "--cores", str(arguments.cores or os.cpu_count()),
-            "--nolock", "--rerun-incomplete", "--rerun-triggers", "mtime", "input", "--keep-going", "--quiet", "rules", "host", "reason", "--", *arguments.targets,
-        ]
-        surroundings.settle_dates(ROOT)
-        # Children write to this terminal, in its own characters.
-        spoken = {"PYTHONIOENCODING": f"{sys.stdout.encoding}:replace"}
-        process = subprocess.Popen(
-            command, env=surroundings.variables(ROOT) | spoken, stderr=subprocess.PIPE, encoding=sys.stdout.encoding, errors="replace",
-        )
-        try:
-            log = _relay(process.stderr)
-            code = process.wait()
-        except KeyboardInterrupt:
-            process.wait()
-            raise PressError("Interrupted; what was finished is kept, and the same command goes on from there.") from None
-    if code:
-        if not any(line.startswith("press: ") for line in log):
-            sys.stderr.writelines(log[-30:])
-        raise PressError("The build stopped: mend what stands above and run the same command again.")
+def book(arguments) -> None:
+    """Pair, check, run what is outdated, and build the site."""
+    from press import flow
+
+    pairs(argparse.Namespace(check=arguments.check))
+    check(arguments)
+    flow.require(flow.published(source.chapters()), site=True, cores=arguments.cores)
+    print(f"The book is at {flow.SITE}.")
 
 
-def _relay(lines) -> list[str]:
-    """Show the press's own sentences and the count of steps; Snakemake's account of a failed step is long, so it is only kept."""
-    log = []
-    for line in lines:
-        log.append(line)
-        if line.startswith("press: ") or (line.startswith("  ") and not line.startswith("    ")) or "steps (" in line:
-            sys.stderr.write(line)
-            sys.stderr.flush()
-    return log
+def outdated(arguments) -> None:
+    """Run what is outdated and build the site, without a look at the texts."""
+    from press import flow
+
+    flow.require(flow.published(source.chapters()), site=True, cores=arguments.cores)
 
 
-def execute(arguments) -> None:
-    """Run a chapter in its default form for the site, or its negative control, or on other seeds."""
-    from press import records
-    from press.execute import run
+def run(arguments) -> None:
+    """Run one chapter without further ado; the Snakefile calls this."""
+    from press import execute
 
-    chapter = source.chapter(arguments.name)
-    if not arguments.control and not arguments.first_seed:
-        run(chapter, {}, chapter.executed())
-        return
-    parameters = {"control": True} if arguments.control else {"first_seed": _whole("FIRST_SEED", arguments.first_seed, 0)}
-    record = chapter.control() if arguments.control else chapter.on_seeds(parameters["first_seed"])
-    run(chapter, parameters, record.with_suffix(".ipynb"))
-    records.collect(chapter, record.with_suffix(".ipynb"), record)
-
-
-def collect(arguments) -> None:
-    """Write the record of a chapter's default run."""
-    from press import records
-
-    chapter = source.chapter(arguments.name)
-    records.collect(chapter, chapter.executed(), chapter.record())
+    asked = {"control": True} if arguments.control == "1" else {}
+    if arguments.first_seed:
+        asked["first_seed"] = _whole("FIRST_SEED", arguments.first_seed, 0)
+    execute.run(source.chapter(arguments.name), asked)
 
 
 def chapter(arguments) -> None:
     """Run one chapter as asked; a default run feeds the site, any other goes to build/runs."""
-    from unlabeled.ledger_view import as_text
-
-    from press import pair, records, referee
-    from press.execute import run
+    from press import control, execute, flow, pair, records, referee
 
     name = arguments.name
     if not name:
         raise PressError(f"Name a chapter, such as make chapter NAME={source.chapters()[0].name}.")
     found = source.chapter(name)
-    pair.write()
+    pair.write(only=found)
     asked = _parameters(arguments, found)
     if not asked:
-        flow(argparse.Namespace(targets=[str(found.record().relative_to(ROOT)), str(found.control().relative_to(ROOT))], cores=arguments.cores))
-        record = records.read(found, found.record())
+        flow.require(flow.published([found]), cores=arguments.cores)
+    elif records.is_current(found, asked):
+        print("Nothing that this run depends on has changed since it was made.")
     else:
-        target = ROOT / "build/runs" / asked.get("profile", "quick") / _variant(asked) / f"{name}.ipynb"
-        run(found, asked, target)
-        record = records.collect(found, target, target.with_suffix(".json"))
-        print(f"Kept in {target.parent.relative_to(ROOT)}/{name}.ipynb and .json")
+        execute.run(found, asked)
+    record = records.read(found, found.kept(**asked))
+    if asked:
+        print(f"Kept in {found.run(**asked).relative_to(ROOT)} and {found.kept(**asked).name}")
+
+    from unlabeled.ledger_view import as_text
+
     print(as_text(record))
     if not asked:
         referee.require(record)
-
-
-def _variant(asked):
-    """The folder's name of a run: its parameters; of a file of the reader's own, its name and what is in it."""
-    parts = []
-    for key, value in asked.items():
-        if key == "dataset" and Path(value).suffix:
-            with open(value, "rb") as file:
-                value = f"{Path(value).stem}.{hashlib.file_digest(file, 'sha256').hexdigest()[:8]}"
-        if key != "profile":
-            parts.append(f"{key}={value}")
-    return "-".join(parts) or "default"
+        rows = control.require(record, records.read(found, found.control()))
+        print(control.as_text(rows))
+        print(f"cost: {record['reference_seconds']:.0f} reference seconds ({record['cpu_seconds']:.0f} CPU-seconds here)")
 
 
 def _parameters(arguments, chapter):
     """The parameters that differ from the notebook's own, checked as far as can be without running."""
     from unlabeled.runtime import InputError, check_parameters
 
-    own = defaults(chapter)
+    own = chapter.defaults
     dataset = arguments.dataset
     if dataset and Path(dataset).suffix:
         dataset = str(Path(arguments.cwd, dataset).resolve())
@@ -138,14 +88,6 @@ def _parameters(arguments, chapter):
     except InputError as error:
         raise PressError(str(error)) from None
     return {key: value for key, value in asked.items() if value != own[key]}
-
-
-def defaults(chapter) -> dict:
-    """The values in the chapter's cell ``parameters``."""
-    import ast
-
-    cell = next(cell for cell in chapter.source.cells if source.tag(cell) == "parameters")
-    return PARAMETERS | {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
 
 
 def _whole(name, text, default):
@@ -199,30 +141,33 @@ def check(arguments) -> None:
 
 
 def passes(arguments) -> None:
-    """Run the chapters again: on other seeds, and once more for byte-identical outputs."""
-    from press import again
+    """Run chapters again: on seeds of which the first two are the published ones, or from FIRST_SEED; all of them also for identical outputs."""
+    from press import again, flow
 
-    chosen = again.chosen(arguments.chapters or source.config()["press"]["passes"])
+    everything = source.chapters()
+    setting = arguments.chapters or source.config()["press"]["passes"]
+    chosen = again.chosen(setting)
     print(f"passes: {', '.join(chapter.name for chapter in chosen) or 'no chapter is touched'}", flush=True)
     if not chosen:
         return
-    first = _whole("FIRST_SEED", arguments.first_seed, again.OTHER_SEED)
-    targets = [str(chapter.on_seeds(first).relative_to(ROOT)) for chapter in chosen]
-    flow(argparse.Namespace(targets=targets, cores=arguments.cores))
-    again.require_no_flips(chosen, first)
-    again.require_same_outputs([chapter.executed() for chapter in chosen], ROOT, int(arguments.cores or os.cpu_count()))
+    first = _whole("FIRST_SEED", arguments.first_seed, None)
+    runs = [(chapter, chapter.overlap if first is None else {"first_seed": first}) for chapter in chosen]
+    flow.require(flow.published(everything) + runs, cores=arguments.cores)
+    again.require_same_start(runs)
+    again.require_no_flips(runs)
+    if setting == "all":
+        again.require_same_outputs([chapter.executed() for chapter in chosen], ROOT, int(arguments.cores or os.cpu_count()))
 
 
 def blocks(arguments) -> None:
     """Run chapters on three other blocks of seeds and keep their verdicts for the scorecard."""
-    from press import blocks, pair, records
+    from press import blocks, flow, pair, records
 
     chosen = [source.chapter(arguments.name)] if arguments.name else source.chapters()
     pair.write()
-    runs = {chapter: [chapter.on_seeds(first) for first in blocks.FIRST_SEEDS] for chapter in chosen}
-    flow(argparse.Namespace(targets=[str(path.relative_to(ROOT)) for paths in runs.values() for path in paths], cores=arguments.cores))
-    for chapter, paths in runs.items():
-        kept = blocks.write(chapter, [records.read(chapter, path) for path in paths])
+    flow.require([(chapter, {"first_seed": first}) for chapter in chosen for first in blocks.FIRST_SEEDS], cores=arguments.cores)
+    for chapter in chosen:
+        kept = blocks.write(chapter, [records.read(chapter, chapter.kept(first_seed=first)) for first in blocks.FIRST_SEEDS])
         print(f"blocks: {kept.relative_to(ROOT)}")
 
 
@@ -279,14 +224,14 @@ def main(words: list[str] | None = None) -> int:
         sub.set_defaults(function=function)
         return sub
 
-    sub = command(flow)
-    sub.add_argument("targets", nargs="*")
+    sub = command(book)
+    sub.add_argument("--check", action="store_true")
     sub.add_argument("--cores", default="")
-    sub = command(execute)
+    command(outdated, "flow").add_argument("--cores", default="")
+    sub = command(run)
     sub.add_argument("name")
-    sub.add_argument("--control", action="store_true")
+    sub.add_argument("--control", default="")
     sub.add_argument("--first-seed", default="")
-    command(collect).add_argument("name")
     sub = command(chapter)
     for option in ("name", "profile", "seeds", "first_seed", "dataset", "control", "cores"):
         sub.add_argument(f"--{option.replace('_', '-')}", default="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -13,14 +14,16 @@ from press.errors import PressError
 from press.source import Chapter
 from press.surroundings import variables
 
-OTHER_SEED = 1000  # first of the seeds that nobody develops or reports on
+TOUCHING = {f"src/press/{name}.py" for name in ("again", "dependencies", "execute", "records", "surroundings")}  # the press's part in a run
+SAME = 1e-6  # relative; work that is stacked over the seeds may round differently when another seed stands beside
 
 
 def chosen(passes: str, root: Path = source.ROOT) -> list[Chapter]:
-    """The chapters that take all passes: "all" of them, or those "touched" since the base of the push.
+    """The chapters that run again: "all" of them, or those "touched" since the base of the push.
 
-    The base is the commit in PRESS_BASE, or the one before the last. A chapter is touched if its text, its notebook, its
-    tests or a module of `unlabeled` that it imports has changed; a change of the press or of the requirements touches all.
+    The base is the commit in PRESS_BASE, or the one before the last. A chapter is touched if the code of its cells, its tests
+    or a module of `unlabeled` that it imports has changed; a change of how the press runs chapters or of the requirements
+    touches all.
     """
     everything = source.chapters(root)
     if passes == "all":
@@ -28,21 +31,66 @@ def chosen(passes: str, root: Path = source.ROOT) -> list[Chapter]:
     if passes != "touched":
         raise PressError(f"passes is {passes!r}: set it to 'all' or 'touched' in _config.yml or as PASSES.")
     changed = _changed(root)
-    if changed is None or any(path.startswith(("src/press/", "requirements.txt", "Snakefile")) for path in changed):
+    if changed is None or changed & (TOUCHING | {"requirements.txt"}):
         return everything
-    return [chapter for chapter in everything if changed & _touching(chapter)]
+    return [chapter for chapter in everything if _is_touched(chapter, changed)]
 
 
-def _touching(chapter):
+def _is_touched(chapter, changed):
     test = f"tests/chapters/test_{chapter.name.replace('-', '_')}.py"
-    return {str(chapter.text.relative_to(chapter.root)), test, *dependencies.inputs(chapter)}
+    if changed & {test, *(str(path.relative_to(chapter.root)) for path in dependencies.modules(chapter))}:
+        return True
+    name = str(chapter.notebook.relative_to(chapter.root))
+    if name not in changed:
+        return False
+    done = subprocess.run(["git", "show", f"{_base()}:{name}"], cwd=chapter.root, capture_output=True, encoding="utf-8")
+    return done.returncode != 0 or _bare(source.code_of(json.loads(done.stdout)["cells"])) != _bare(chapter.code)
+
+
+def _bare(code):
+    return [(tags, dependencies.bare(text)) for tags, text in code]
+
+
+def _base():
+    return os.environ.get("PRESS_BASE") or "HEAD~1"
 
 
 def _changed(root):
     """Paths that differ from the base, or None where there is no base to compare with."""
-    base = os.environ.get("PRESS_BASE") or "HEAD~1"
-    done = subprocess.run(["git", "diff", "--name-only", base, "--"], cwd=root, capture_output=True, text=True)
+    done = subprocess.run(["git", "diff", "--name-only", _base(), "--"], cwd=root, capture_output=True, text=True)
     return set(done.stdout.splitlines()) if done.returncode == 0 else None
+
+
+def differences(record: dict, other: dict) -> list[str]:
+    """Tests whose values differ on the seeds that two runs share, as sentences."""
+    shared = [seed for seed in record["seeds"] if seed in other["seeds"]]
+    here, there = ([run["seeds"].index(seed) for seed in shared] for run in (record, other))
+    tests = {(claim["id"], test["id"]): test for claim in other["claims"] for test in claim["tests"]}
+    found = []
+    for claim in record["claims"]:
+        for test in claim["tests"]:
+            again, n = tests[claim["id"], test["id"]], len(record["seeds"])
+            if not shared or not test["deterministic"] or len(test["values"]) != n or len(again["values"]) != len(other["seeds"]):
+                continue
+            scale = max(map(abs, test["values"]))
+            for seed, i, j in zip(shared, here, there):
+                first, second = test["values"][i], again["values"][j]
+                if abs(first - second) > SAME * max(abs(first), abs(second), scale):
+                    found.append(f"{claim['id']}/{test['id']} is {first:.9g} for seed {seed} of seeds from {record['seeds'][0]}, {second:.9g} of seeds from {other['seeds'][0]}")
+                    break
+    return found
+
+
+def require_same_start(runs: list[tuple[Chapter, dict]]) -> None:
+    """Refuse a chapter of which a seed's values depend on the other seeds, or on chance."""
+    found, compared = [], 0
+    for chapter, asked in runs:
+        record, other = records.read(chapter, chapter.record()), records.read(chapter, chapter.kept(**asked))
+        found += [f"{chapter.name}: {sentence}" for sentence in differences(record, other)]
+        compared += bool(set(record["seeds"]) & set(other["seeds"]))
+    if found:
+        raise PressError("A seed's values depend on more than the seed:\n  " + "\n  ".join(found))
+    print(f"passes: the same values on shared seeds in {compared} chapters", flush=True)
 
 
 def flips(record: dict, other: dict) -> list[str]:
@@ -55,15 +103,16 @@ def flips(record: dict, other: dict) -> list[str]:
     ]
 
 
-def require_no_flips(chapters: list[Chapter], first_seed: int) -> None:
+def require_no_flips(runs: list[tuple[Chapter, dict]]) -> None:
     """Refuse a chapter of which a central test holds on the reported seeds and fails on others."""
     found = []
-    for chapter in chapters:
-        record, other = records.read(chapter, chapter.record()), records.read(chapter, chapter.on_seeds(first_seed))
-        found += [f"{chapter.name}: {test} holds on seeds from {record['seeds'][0]} and fails on seeds from {first_seed}" for test in flips(record, other)]
+    for chapter, asked in runs:
+        record, other = records.read(chapter, chapter.record()), records.read(chapter, chapter.kept(**asked))
+        starts = record["seeds"][0], other["seeds"][0]
+        found += [f"{chapter.name}: {test} holds on seeds from {starts[0]} and fails on seeds from {starts[1]}" for test in flips(record, other)]
     if found:
         raise PressError("A central test flips with the seeds:\n  " + "\n  ".join(found))
-    print(f"passes: no central test flips on seeds from {first_seed}", flush=True)
+    print(f"passes: no central test flips on other seeds in {len(runs)} chapters", flush=True)
 
 
 def require_same_outputs(notebooks: list[Path], root: Path, cores: int) -> None:

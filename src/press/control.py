@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from unlabeled.claims import interval
+from unlabeled.claims import interval, number
 
 from press.errors import PressError
 
@@ -22,6 +22,8 @@ def compare(real: dict, control: dict) -> list[dict]:
         cut = others[claim["id"]]
         tests = {test["id"]: test for test in cut["tests"]}
         for test in claim["tests"]:
+            if test["id"] not in tests:  # it stands in an aside, which the control leaves out
+                continue
             effect = _effect(test, tests[test["id"]])
             estimate, low, high = interval(effect) if np.ptp(effect) > 0 else (effect[0],) * 3
             rows.append(dict(
@@ -53,6 +55,9 @@ def require(real: dict, control: dict) -> list[dict]:
     if not control["control"] or real["control"] or real["seeds"] != control["seeds"]:
         raise PressError(f"{name}: a run and its negative control must have the same seeds, and control=True in the second alone.")
     rows = compare(real, control)
+    for claim in real["claims"]:
+        if claim["central"] and claim["verdict"] == "reproduced" and claim["id"] not in {row["claim"] for row in rows}:
+            raise PressError(f"{name}: all tests of the central claim {claim['id']} stand in asides, so its control proves nothing: file one outside of them.")
     for row in rows:
         if row["verdict"] != "reproduced":
             continue
@@ -64,3 +69,14 @@ def require(real: dict, control: dict) -> list[dict]:
                 f"(effect {row['effect']:.3g}, interval from {row['low']:.3g}): cut the mechanism itself."
             )
     return rows
+
+
+def as_text(rows: list[dict]) -> str:
+    """What `compare` finds, for terminals."""
+    lines = ["Negative control (effect of the mechanism = real - control, in the claimed direction):"]
+    lines += [
+        f"    {row['claim']}/{row['test']}: {number(row['real'])} really, {number(row['control'])} with the mechanism cut; effect "
+        f"{number(row['effect'])} [{number(row['low'])}, {number(row['high'])}]; {row['verdict']}, then {row['control_verdict']}"
+        for row in rows
+    ]
+    return "\n".join(lines)

@@ -1,16 +1,20 @@
-"""What a chapter's run depends on: the modules of `unlabeled` that it imports, and a hash of the code behind its numbers."""
+"""What a run depends on: its code, not its words or the dates of files.
+
+The code is that of the cells, of the modules of `unlabeled` that they import, and the pinned requirements. Comments,
+docstrings, the wording of errors, the looks of figures and ledgers, and exercises' messages are left out.
+"""
 
 from __future__ import annotations
 
 import ast
-import hashlib
+from functools import lru_cache
 from pathlib import Path
 
-import nbformat
+from press import stamps
+from press.source import ASIDE, Chapter
 
-from press.source import Chapter
-
-NOT_IN_NUMBERS = {"figures"}  # a picture's looks do not make a record stale
+NOT_IN_NUMBERS = {"__init__", "exercises", "figures", "ledger_view"}  # modules of looks and messages
+ONLY_SHOWN = {"figure", "prose", "exercise", "check", "solution"}  # cells that no number of a ledger depends on
 
 
 def imported(code: str, package: Path) -> set[Path]:
@@ -22,8 +26,13 @@ def imported(code: str, package: Path) -> set[Path]:
         path = package / f"{name}.py"
         if path.is_file() and path not in found:
             found.add(path)
-            waiting |= _names(ast.parse(path.read_text(encoding="utf-8")))
+            waiting |= _names(_parsed(path, path.stat().st_mtime_ns))
     return found
+
+
+@lru_cache(maxsize=64)
+def _parsed(path, date):
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _names(tree):
@@ -39,38 +48,77 @@ def _names(tree):
     return names
 
 
-def chapter_code(notebook: nbformat.NotebookNode) -> str:
-    """All code of a notebook as one text."""
-    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+def modules(chapter: Chapter) -> list[Path]:
+    """The modules of `unlabeled` that the chapter imports, directly or through one another, sorted."""
+    code = "\n".join(text for _, text in chapter.code)
+    return sorted(imported(code, chapter.root / "src/unlabeled"))
 
 
-def inputs(chapter: Chapter) -> list[str]:
-    """Paths that the chapter's run depends on: its notebook and the modules of `unlabeled` that it imports."""
-    notebook = nbformat.read(chapter.notebook, as_version=4)
-    modules = imported(chapter_code(notebook), chapter.root / "src/unlabeled")
-    return [str(path.relative_to(chapter.root)) for path in [chapter.notebook, *sorted(modules)]]
+def run_hash(chapter: Chapter, asked: dict) -> str:
+    """Hash of all that the outcome of a run depends on; `asked` are the parameters that differ from the notebook's own.
+
+    The published run shows the outputs of all its cells. Of any other run only the ledger is used, so cells that draw,
+    print prose or pose exercises do not count, nor do asides in the negative control, which leaves them out.
+    """
+    return _hashes(chapter)["published" if not asked else "control" if asked.get("control") else "ledger"]
 
 
 def code_hash(chapter: Chapter) -> str:
-    """Hash of the syntax trees behind the chapter's numbers.
+    """Hash of the code behind the chapter's numbers: a record of another hash is stale.
 
-    They are the code cells' and those of the modules of `unlabeled` that these import; docstrings, comments, layout, cells
-    that only draw or print prose, exercises, and the module `figures` do not count.
+    Unlike `run_hash` it leaves out the requirements and the cell ``parameters``, which say how a run was made and stand
+    in its record.
     """
-    from press.source import tag
-
-    skipped = {"figure", "prose", "exercise", "check", "solution", "parameters"}
-    cells = [cell.source for cell in chapter.source.cells if cell.cell_type == "code" and tag(cell) not in skipped]
-    modules = imported("\n".join(cells), chapter.root / "src/unlabeled")
-    texts = cells + [path.read_text(encoding="utf-8") for path in sorted(modules) if path.stem not in NOT_IN_NUMBERS]
-    trees = (ast.dump(_without_docstrings(ast.parse(text))) for text in texts)
-    return hashlib.sha256("\n".join(trees).encode()).hexdigest()[:16]
+    return _hashes(chapter)["numbers"]
 
 
-def _without_docstrings(tree):
+def _hashes(chapter):
+    root = chapter.root
+    helpers = sorted((root / "src/unlabeled").glob("*.py"))
+    pins = _pins(root)
+    own = Path(__file__)
+    key = stamps.digest(repr(chapter.code), stamps.content(*helpers, own), pins)
+    there = stamps.known(root, "hashes", chapter.document, key)
+    if there is None:
+        there = _worked_out(chapter, pins)
+        stamps.remember(root, "hashes", chapter.document, key, there)
+    return there
+
+
+def _worked_out(chapter, pins):
+    helpers = [bare(path.read_text(encoding="utf-8")) for path in modules(chapter) if path.stem not in NOT_IN_NUMBERS]
+    cells = [(set(tags), bare(text)) for tags, text in chapter.code]
+
+    def hashed(*left_out, more=()):
+        return stamps.digest(*(code for tags, code in cells if not tags & set(left_out)), "modules", *helpers, *more)[:16]
+
+    return {
+        "published": hashed(more=[pins]),
+        "ledger": hashed(*ONLY_SHOWN, more=[pins]),
+        "control": hashed(*ONLY_SHOWN, ASIDE, more=[pins]),
+        "numbers": hashed(*ONLY_SHOWN, "parameters"),
+    }
+
+
+def _pins(root):
+    path = root / "requirements.txt"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return "\n".join(sorted(line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()))
+
+
+def bare(code: str) -> str:
+    """`code` as its syntax tree in words, without comments, layout, docstrings, and the strings of what it raises."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:  # it will say so when it is run
+        return code
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
             if isinstance(body[0].value.value, str):
                 node.body = body[1:] or [ast.Pass()]
-    return tree
+        if isinstance(node, ast.Raise | ast.Assert):
+            for part in ast.walk(node.msg or ast.Pass() if isinstance(node, ast.Assert) else node):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    part.value = ""
+    return ast.dump(tree)

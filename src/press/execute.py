@@ -15,27 +15,37 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
-import nbformat
-
+from press import reference
+from press.dependencies import run_hash
 from press.errors import PressError
-from press.source import PARAMETERS, Chapter
+from press.source import PARAMETERS, Chapter, is_aside
 from press.surroundings import entered
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
 TIMEOUT = {"quick": 600, "full": None}  # seconds for one cell
 
 
-def run(chapter: Chapter, parameters: dict, target: Path) -> None:
-    """Execute `chapter` with `parameters` (those that differ from the notebook's own) and move the result to `target`.
+def run(chapter: Chapter, asked: dict) -> dict:
+    """Execute `chapter` with the parameters `asked` (those that differ from the notebook's own), and keep notebook and record.
 
-    The executed notebook carries what the run cost and on what it ran in ``metadata.run``. Nothing is left at `target`
-    unless every cell went through.
+    Both lie where `Chapter.run` and `Chapter.kept` say. The notebook carries what the run cost and on what it ran in
+    ``metadata.run``. The negative control leaves out the cells of asides. Nothing is kept unless every cell went through and
+    the ledger makes a valid record.
+
+    Returns
+    -------
+    the record
 
     Raises
     ------
     PressError : if a cell fails; the notebook with its traceback then lies in build/failed
     """
+    import nbformat
     import papermill
+
+    from press import records
+
+    parameters, target = asked, chapter.run(**asked)
 
     profile = parameters.get("profile", PARAMETERS["profile"])
     name = chapter.name + (" (control)" if parameters.get("control") else "")
@@ -43,14 +53,20 @@ def run(chapter: Chapter, parameters: dict, target: Path) -> None:
     failed.unlink(missing_ok=True)  # of an earlier run: nobody shall be sent to it
     failed.parent.mkdir(parents=True, exist_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
+    key = run_hash(chapter, asked)
+    given = nbformat.read(chapter.notebook, as_version=4)
+    if parameters.get("control"):
+        given.cells = [cell for cell in given.cells if not is_aside(cell)]
+    nbformat.write(given, failed)
+    measured = reference.work()
     begun, before = time.monotonic(), _cpu()
-    watch = _Watch(name, chapter.source)
+    watch = _Watch(name, given.cells)
     try:
         with watch, entered(chapter.root, profile), _kernel_messages(chapter), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             logging.getLogger("papermill").setLevel(logging.CRITICAL)
             papermill.execute_notebook(
-                _literal(chapter.notebook), _literal(failed), parameters=parameters or None, kernel_name="python3", progress_bar=False,
+                _literal(failed), _literal(failed), parameters=parameters or None, kernel_name="python3", progress_bar=False,
                 execution_timeout=TIMEOUT.get(profile), cwd=str(chapter.root / "build/home/work"), log_output=False, coalesce_streams=True,
             )
     except papermill.PapermillExecutionError as error:
@@ -65,20 +81,29 @@ def run(chapter: Chapter, parameters: dict, target: Path) -> None:
         raise PressError(
             f"{name} could not be run ({type(error).__name__}: {reason.rstrip('.')}): see {where.relative_to(chapter.root)}, and run the same command again."
         ) from None
+    cpu_seconds, wall = _cpu() - before, time.monotonic() - begun
+    measured += reference.work()
     notebook = nbformat.read(failed, as_version=4)
     _strip(notebook)
-    notebook.metadata["run"] = dict(
-        seconds=round(time.monotonic() - begun, 1),
-        cpu_seconds=round(_cpu() - before, 1),
+    cost = notebook.metadata["run"] = dict(
+        seconds=round(wall, 1),
+        cpu_seconds=round(cpu_seconds, 1),
+        reference_seconds=round(reference.seconds(cpu_seconds, measured), 1),
         peak_mb=round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)),
         device=device(profile),
         packages={"python": platform.python_version()} | {package: importlib.metadata.version(package) for package in PACKAGES},
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        run_hash=key,
     )
     nbformat.write(notebook, failed)
+    target.unlink(missing_ok=True)  # with the record below, or not at all
+    record = records.collect(chapter, failed, chapter.kept(**asked))
     failed.replace(target)
-    cost = notebook.metadata["run"]
-    print(f"{name}: done in {cost['seconds']:.0f} s ({cost['cpu_seconds']:.0f} CPU-seconds, {cost['peak_mb']} MB)", flush=True)
+    print(
+        f"{name}: done in {cost['seconds']:.0f} s ({cost['cpu_seconds']:.0f} CPU-seconds, "
+        f"{cost['reference_seconds']:.0f} on the reference, {cost['peak_mb']} MB)", flush=True,
+    )
+    return record
 
 
 def _stopped(name, error, parameters, notebook):
@@ -150,8 +175,8 @@ def _strip(notebook):
 class _Watch:
     """Prints every few seconds how far the run is."""
 
-    def __init__(self, name, source):
-        self.name, self.cells = name, sum(cell.cell_type == "code" for cell in source.cells)
+    def __init__(self, name, cells):
+        self.name, self.cells = name, sum(cell.cell_type == "code" for cell in cells)
         self.done = threading.Event()
 
     def __enter__(self):

@@ -275,8 +275,10 @@ def _document(path):
     return f"notebooks/{path.parent.name}/{path.stem}"
 
 
-def write(root: Path = source.ROOT) -> list[Path]:
+def write(root: Path = source.ROOT, only: Chapter | None = None) -> list[Path]:
     """Write every stale notebook and remove those of ours whose text has gone; return the paths that changed.
+
+    `only` writes that chapter's and leaves all else.
 
     A notebook that somebody has edited is copied aside first, as NAME.kept-1.ipynb, and a line says so.
 
@@ -285,7 +287,7 @@ def write(root: Path = source.ROOT) -> list[Path]:
     PressError : if a notebook cannot be written
     """
     written = []
-    for chapter in source.chapters(root):
+    for chapter in [only] if only else source.chapters(root):
         if _in_step(chapter):
             continue
         same, text = _compared(chapter)
@@ -294,7 +296,7 @@ def write(root: Path = source.ROOT) -> list[Path]:
                 name = chapter.notebook.relative_to(root)
                 print(f"{name} held something that its text does not: that is now {kept.relative_to(root)}; edit {chapter.text.relative_to(root)} instead")
             written.append(chapter.notebook)
-    for orphan in _without_text(root):
+    for orphan in [] if only else _without_text(root):
         if aside.is_ours(orphan, _document(orphan)):
             orphan.unlink()
             written.append(orphan)

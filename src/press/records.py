@@ -5,11 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import jsonschema
-import nbformat
-from unlabeled import claims
-
-from press.dependencies import code_hash
+from press.dependencies import code_hash, run_hash
 from press.errors import PressError
 from press.source import Chapter, tag
 
@@ -19,6 +15,9 @@ TOLERANCE = 1e-9  # relative; a recomputed interval may differ in the last bits 
 
 def collect(chapter: Chapter, executed: Path, target: Path) -> dict:
     """Take the ledger out of an executed notebook, check it, add what the run cost, and write the record to `target`."""
+    import nbformat
+    from unlabeled import claims
+
     notebook = nbformat.read(executed, as_version=4)
     ledgers = [
         output.data[claims.MIME]
@@ -34,6 +33,17 @@ def collect(chapter: Chapter, executed: Path, target: Path) -> dict:
     temporary.write_text(claims.dumps(record), encoding="utf-8")
     temporary.replace(target)
     return record
+
+
+def is_current(chapter: Chapter, asked: dict) -> bool:
+    """Whether the notebook and the record of a run are kept, and made by the code and the requirements as they now stand."""
+    if not chapter.run(**asked).is_file():
+        return False
+    try:
+        record = json.loads(chapter.kept(**asked).read_text(encoding="utf-8"))
+        return record["run_hash"] == run_hash(chapter, asked)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def read(chapter: Chapter, path: Path) -> dict:
@@ -56,6 +66,9 @@ def read(chapter: Chapter, path: Path) -> dict:
 
 def check(record: dict, path: Path, chapter: Chapter) -> None:
     """Refuse a record that is not what it says it is; the sentence names the file."""
+    import jsonschema
+    from unlabeled import claims
+
     if not isinstance(record, dict) or record.get("schema") != claims.SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else None
         raise PressError(f"The record {path} has schema {found!r}, not {claims.SCHEMA}: run the chapter again.")
@@ -100,4 +113,6 @@ def _unique(ids, sentence):
 
 
 def _validator():
+    import jsonschema
+
     return jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urldefrag, urlparse
 import nbformat
 from markdown_it import MarkdownIt
 
-from press import pages, source
+from press import flow, pages, source
 from press.errors import PressError
 from press.records import SCHEMA
 from press.stage import stage, write_notebooks
@@ -41,6 +41,7 @@ def build(root: Path = source.ROOT) -> Path:
     shutil.copytree(mathjax, new / "mathjax", ignore=shutil.ignore_patterns("sre", "a11y"))
     if problems := check(new):
         raise PressError("The site has errors:\n  " + "\n  ".join(problems))
+    (new / flow.MADE_FROM).write_text(flow.site_key(root), encoding="utf-8")
     site, old = root / "build/site", root / "build/site.old"
     shutil.rmtree(old, ignore_errors=True)
     if site.exists():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import difflib
+import hashlib
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -54,21 +56,62 @@ class Chapter:
     def notebook(self) -> Path:
         return self.root / "notebooks" / self.part / f"{self.name}.ipynb"
 
-    def executed(self, profile: str = "quick") -> Path:
-        return self.root / "build/executed" / profile / self.part / f"{self.name}.ipynb"
+    def run(self, **asked) -> Path:
+        """Where the notebook of a run lies; `asked` are the parameters that differ from the chapter's own.
 
-    def control(self, profile: str = "quick") -> Path:
+        The run of all defaults feeds the site; any other lies in build/runs under the name of what was asked, a file of the
+        reader's under a hash of its content.
+        """
+        if not asked:
+            return self.root / "build/executed/quick" / self.part / f"{self.name}.ipynb"
+        words = [f"{key}={asked[key]}" for key in ("seeds", "first_seed") if key in asked]
+        if asked.get("dataset"):
+            words.append(f"dataset={_dataset(asked['dataset'])}")
+        if asked.get("control"):
+            words.append("control")
+        return self.root / "build/runs" / asked.get("profile", "quick") / ("-".join(words) or "default") / f"{self.name}.ipynb"
+
+    def kept(self, **asked) -> Path:
+        """Where the record of that run lies."""
+        return self.run(**asked).with_suffix(".json") if asked else self.root / "build/results/quick" / f"{self.name}.json"
+
+    def executed(self) -> Path:
+        """The notebook of the run that the site shows."""
+        return self.run()
+
+    def control(self) -> Path:
         """Record of the negative control; it is a run like any other, so it stands in build/runs."""
-        return self.root / "build/runs" / profile / "control" / f"{self.name}.json"
-
-    def on_seeds(self, first_seed: int) -> Path:
-        """Record of the quick run that starts at `first_seed`."""
-        return self.root / f"build/runs/quick/first_seed={first_seed}" / f"{self.name}.json"
+        return self.kept(control=True)
 
     def record(self, profile: str = "quick") -> Path:
-        """The record of the default run: full ones are committed, quick ones are made."""
-        folder = "book/results/full" if profile == "full" else f"build/results/{profile}"
-        return self.root / folder / f"{self.name}.json"
+        """The record that the site shows: full ones are committed, quick ones are made."""
+        return self.root / f"book/results/full/{self.name}.json" if profile == "full" else self.kept()
+
+    @property
+    def overlap(self) -> dict:
+        """The parameters of the run on overlapping seeds: its first two are the last two of the published run."""
+        return {"first_seed": self.defaults["seeds"] - 2}
+
+    @cached_property
+    def code(self) -> list[tuple[tuple[str, ...], str]]:
+        """(tags, code) of each code cell that is run, the bootstrap left out: from the notebook, or else from the text."""
+        if self.notebook.is_file():
+            cells = json.loads(self.notebook.read_text(encoding="utf-8"))["cells"]
+        else:
+            cells = self.source.cells
+        return code_of(cells)
+
+    @cached_property
+    def defaults(self) -> dict:
+        """The values in the cell ``parameters``."""
+        text = next((text for tags, text in self.code if "parameters" in tags), "")
+        values = {}
+        for node in ast.parse(text).body:
+            try:
+                values[node.targets[0].id] = ast.literal_eval(node.value)
+            except (AttributeError, ValueError):
+                raise PressError(f"{self.text}: write only plain values in the cell 'parameters'.") from None
+        return PARAMETERS | values
 
     @property
     def document(self) -> str:
@@ -120,6 +163,15 @@ class Chapter:
 def _load(text):
     # libyaml's loader, where PyYAML has it, is ten times as fast.
     return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _dataset(name):
+    """A data set as part of a folder's name: its own name, or that of the reader's file with a hash of what is in it."""
+    path = Path(name)
+    if not path.suffix:
+        return name
+    content = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else "missing"
+    return f"{re.sub(r'[^A-Za-z0-9_.]', '_', path.stem)}-{content}"
 
 
 def front_matter(path: Path) -> dict:
@@ -198,6 +250,12 @@ def named(kind: str, name: str, there: list):
     near = difflib.get_close_matches(name, found, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(found) or 'none yet'}."
     raise PressError(f"There is no {kind} {name!r}: {hint}")
+
+
+def code_of(cells: list) -> list[tuple[tuple[str, ...], str]]:
+    """(tags, code) of each code cell of a notebook, the bootstrap left out."""
+    listed = [(tuple(cell["metadata"].get("tags", ())), cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return [(tags, text if isinstance(text, str) else "".join(text)) for tags, text in listed if "bootstrap" not in tags]
 
 
 def tag(cell) -> str:

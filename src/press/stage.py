@@ -11,7 +11,8 @@ from unlabeled import claims
 
 from press import aside, pages, shown, source, words
 from press.errors import PressError
-from press.pair import Links, own_text, pair
+from press.graft import grafted
+from press.pair import Links, own_text
 from press.source import Chapter
 
 
@@ -64,12 +65,8 @@ def _copy(root, folder, name):
 def staged(run: pages.Run) -> nbformat.NotebookNode:
     """The executed notebook of `run` as the book shows it."""
     chapter = run.chapter
-    notebook = nbformat.read(chapter.executed(), as_version=4)
-    paired = nbformat.reads(pair(chapter), as_version=4)
-    if [(cell.id, cell.source) for cell in notebook.cells] != [(cell.id, cell.source) for cell in paired.cells]:
-        raise PressError(f"{chapter.executed()} was made from another text than {chapter.text}: run the chapter again.")
-    for key in ("run", aside.MARK):
-        notebook.metadata.pop(key, None)
+    notebook = grafted(chapter, run.record)
+    notebook.metadata.pop(aside.MARK, None)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             if cell.id == "card":

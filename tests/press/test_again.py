@@ -1,12 +1,13 @@
 """Running chapters again: the checks can fail, and the switch picks what it says."""
 
 import copy
+import json
 import subprocess
 
 import nbformat
 import pytest
 
-from press import again, pair, records
+from press import again, pair
 from press.errors import PressError
 from press.execute import run
 from unlabeled.claims import MIME
@@ -18,8 +19,7 @@ def executed(tmp_path_factory):
 
     tiny = TinyBook(tmp_path_factory.mktemp("again") / "book-project")
     pair.write(tiny.root)
-    run(tiny.chapter, {}, tiny.chapter.executed())
-    tiny.record = records.collect(tiny.chapter, tiny.chapter.executed(), tiny.chapter.record())
+    tiny.record = run(tiny.chapter, {})
     return tiny
 
 
@@ -29,9 +29,9 @@ def test_a_seeded_notebook_gives_the_same_outputs_again(executed, capsys):
 
 
 def test_an_unseeded_notebook_is_caught(tiny):
-    tiny.spoil("draw(seed_all(seed)", "draw(__import__('numpy').random.default_rng()")
+    tiny.spoil("noise = rng.standard_normal()", "noise = __import__('numpy').random.default_rng().standard_normal()")
     pair.write(tiny.root)
-    run(tiny.chapter, {}, tiny.chapter.executed())
+    run(tiny.chapter, {})
     with pytest.raises(PressError, match="A second run differs"):
         again.require_same_outputs([tiny.chapter.executed()], tiny.root, 1)
 
@@ -57,6 +57,41 @@ def test_flips_are_from_holds_to_fails_in_central_tests_alone(executed):
     assert again.flips(aside, other) == []
 
 
+def test_shared_seeds_must_give_the_same_values(executed):
+    chapter, record = executed.chapter, executed.record
+    assert chapter.overlap == {"first_seed": 3}
+    other = run(chapter, chapter.overlap)
+    assert other["seeds"] == [3, 4, 5, 6, 7] and record["seeds"] == [0, 1, 2, 3, 4]
+    assert again.differences(record, other) == []
+    again.require_same_start([(chapter, chapter.overlap)])
+    again.require_no_flips([(chapter, chapter.overlap)])
+    test = other["claims"][0]["tests"][0]
+    test["values"][0] *= 1 + 1e-8
+    assert again.differences(record, other) == [], "the last digits may differ"
+    test["values"][4] += 1
+    assert again.differences(record, other) == [], "seed 7 is not shared"
+    test["values"][1] += 1
+    (told,) = again.differences(record, other)
+    assert told.startswith("shift/mean is ") and "for seed 4" in told
+    chapter.kept(**chapter.overlap).write_text(json.dumps(other))
+    with pytest.raises(PressError, match="was edited by hand"):
+        again.require_same_start([(chapter, chapter.overlap)])
+
+
+def test_a_seed_that_depends_on_the_other_seeds_is_caught(tiny):
+    """One generator for all seeds: two runs on the same seeds agree, and one on overlapping seeds does not."""
+    tiny.spoil("results = run.each(draw, 0.0 if run.control else settings.shift)", (
+        "import numpy\nrng = numpy.random.default_rng(run.seeds[0])\n"
+        "rows = [draw(rng, settings.shift) for _ in run.seeds]\nresults = {key: numpy.array([row[key] for row in rows]) for key in rows[0]}"
+    ))
+    pair.write(tiny.root)
+    chapter = tiny.chapter
+    run(chapter, {})
+    run(chapter, chapter.overlap)
+    with pytest.raises(PressError, match="A seed's values depend on more than the seed:\n  tiny: shift/mean is"):
+        again.require_same_start([(chapter, chapter.overlap)])
+
+
 def test_touched_takes_the_chapters_that_a_commit_changes(executed, monkeypatch):
     root = executed.root
 
@@ -70,7 +105,11 @@ def test_touched_takes_the_chapters_that_a_commit_changes(executed, monkeypatch)
     assert again.chosen("touched", root) == []
     (root / "book/welcome.md").write_text("# Welcome again\n\n<!-- tiles -->\n")
     assert again.chosen("touched", root) == []
-    executed.write(executed.chapter.text.read_text() + "\nMore.\n")
+    executed.write(executed.chapter.text.read_text().replace("Everything.", "# Nearly everything."))
+    pair.write(root)
+    assert again.chosen("touched", root) == [], "words need no run"
+    executed.write(executed.chapter.text.read_text().replace("shift + noise", "noise + shift"))
+    pair.write(root)
     assert [chapter.name for chapter in again.chosen("touched", root)] == ["tiny"]
     assert [chapter.name for chapter in again.chosen("all", root)] == ["tiny"]
     monkeypatch.setenv("PRESS_BASE", "no-such-commit")

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from conftest import CHAPTER, ROOT
+from press import records, source
 
 
 def press(root, *words, **environment):
@@ -30,8 +31,9 @@ def book(tmp_path_factory):
     (tiny.root / "src").unlink()
     shutil.copytree(ROOT / "src", tiny.root / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     (tiny.root / "Snakefile").symlink_to(ROOT / "Snakefile")
+    (tiny.root / "requirements.txt").write_text("numpy==2.0.0\n")
     assert press(tiny.root, "pair").returncode == 0
-    done = press(tiny.root, "flow", "site")
+    done = press(tiny.root, "flow")
     assert done.returncode == 0, done.stdout + done.stderr
     tiny.first = done
     return tiny
@@ -49,31 +51,78 @@ def test_the_first_build_runs_every_chapter_and_its_control_and_says_so(book):
 
 def test_a_second_build_does_nothing(book):
     before = (book.root / "build/site/index.html").stat().st_mtime_ns
-    done = press(book.root, "flow", "site")
+    done = press(book.root, "flow")
     assert done.returncode == 0 and ran(done) == [] and "site: rendering" not in done.stdout
     assert (book.root / "build/site/index.html").stat().st_mtime_ns == before
 
 
-def test_editing_one_chapter_reruns_that_chapter_alone(book):
+def test_a_changed_word_reruns_nothing_and_stands_on_the_page(book):
     book.write(CHAPTER.replace("Everything.", "Nearly everything."))
     assert press(book.root, "pair").stdout.split() == ["paired", "notebooks/foundations/tiny.ipynb"]
-    done = press(book.root, "flow", "site")
-    assert done.returncode == 0 and ran(done) == ["tiny", "tiny (control)"]
+    done = press(book.root, "flow")
+    assert done.returncode == 0 and ran(done) == [] and "site: rendering" in done.stdout, done.stderr
     assert "Nearly everything." in (book.root / "build/site/notebooks/foundations/tiny.html").read_text()
 
 
-def test_editing_a_helper_reruns_the_chapters_that_import_it(book):
-    def planned():
-        command = [sys.executable, "-m", "snakemake", "--nolock", "-n", "--quiet", "all", "--rerun-triggers", "mtime", "input", "--cores", "1", "--summary", "site"]
-        done = subprocess.run(command, cwd=book.root, env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "PRESS_ROOT": str(book.root)}, capture_output=True, text=True)
-        return [line.split("\t")[0] for line in done.stdout.splitlines() if line.startswith("build/executed") and "update pending" in line]
+def planned(book):
+    """What Snakemake itself would make anew, asked as anybody would ask it."""
+    command = [sys.executable, "-m", "snakemake", "--nolock", "-n", "--quiet", "all", "--rerun-triggers", "mtime", "params", "--cores", "1", "--summary"]
+    done = subprocess.run(command, cwd=book.root, env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "PRESS_ROOT": str(book.root)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("\t") for line in done.stdout.splitlines()[1:]]
+    return sorted(line[0].removeprefix("build/") for line in lines if line[0].endswith(".json") and line[-1] != "no update")
 
-    helper, unused = book.root / "src/unlabeled/exercises.py", book.root / "src/unlabeled/data.py"
-    assert planned() == []
-    unused.write_text(unused.read_text() + "\nUNUSED = 1\n")
-    assert planned() == [], "data is imported by neither chapter"
-    helper.write_text(helper.read_text() + "\nUSED = 1\n")
-    assert sorted(planned()) == ["build/executed/quick/foundations/other.ipynb", "build/executed/quick/foundations/tiny.ipynb"]
+
+def outdated(book):
+    """The same, as the press sees it."""
+    there = [(source.chapter(name, book.root), asked) for name in ("other", "tiny") for asked in ({}, {"control": True})]
+    return sorted(str(chapter.kept(**asked).relative_to(book.root / "build")) for chapter, asked in there if not records.is_current(chapter, asked))
+
+
+def test_a_changed_helper_or_pin_reruns_what_depends_on_it(book):
+    runs = sorted(f"{folder}/{name}.json" for folder in ("results/quick", "runs/quick/control") for name in ("other", "tiny"))
+    helper, unused, pins = book.root / "src/unlabeled/runtime.py", book.root / "src/unlabeled/training.py", book.root / "requirements.txt"
+    assert outdated(book) == planned(book) == []
+    for path, more in ((unused, "UNUSED = 1"), (helper, "# a comment"), (pins, "# a comment")):
+        path.write_text(path.read_text() + f"\n{more}\n")
+    assert outdated(book) == planned(book) == []
+    for path, more in ((helper, "USED = 1"), (pins, "numpy==1.0.0")):
+        text = path.read_text()
+        path.write_text(text + f"\n{more}\n")
+        assert outdated(book) == planned(book) == runs
+        path.write_text(text)
+
+
+def test_editing_one_chapters_code_reruns_that_chapter_alone(book):
+    book.write(CHAPTER.replace("shift + noise", "noise + shift"))
+    press(book.root, "pair")
+    done = press(book.root, "flow")
+    assert done.returncode == 0 and ran(done) == ["tiny", "tiny (control)"]
+
+
+def test_a_changed_figure_is_drawn_again_and_the_control_is_not_run(book):
+    book.write(CHAPTER.replace("shift + noise", "noise + shift").replace('"o")', '"x")'))
+    done = press(book.root, "chapter", "--name", "tiny")
+    assert done.returncode == 0 and ran(done) == ["tiny"], done.stderr
+    assert "Negative control" in done.stdout and "shift/mean: " in done.stdout and "reference seconds" in done.stdout
+
+
+def test_the_negative_control_is_one_run_whoever_asks_for_it(book):
+    done = press(book.root, "chapter", "--name", "tiny", "--control", "1")
+    assert done.returncode == 0 and ran(done) == [] and "has changed since it was made" in done.stdout, done.stderr
+    assert "build/runs/quick/control/tiny.ipynb" in done.stdout
+    assert "side.less" not in (book.root / "build/runs/quick/control/tiny.ipynb").read_text(), "asides are left out of the control"
+
+
+def test_a_control_that_cuts_nothing_stops_make_chapter(book):
+    text = book.other.read_text()
+    try:
+        book.other.write_text(text.replace("0.0 if run.control else settings.shift", "settings.shift"))
+        done = press(book.root, "chapter", "--name", "other")
+        assert done.returncode == 1 and "is reproduced even under the negative control" in done.stderr
+    finally:
+        book.other.write_text(text)
+        press(book.root, "chapter", "--name", "other")
 
 
 def test_a_broken_chapter_is_told_in_one_sentence_and_the_rest_is_kept(book):
@@ -84,7 +133,7 @@ def test_a_broken_chapter_is_told_in_one_sentence_and_the_rest_is_kept(book):
         assert broken != text
         book.other.write_text(broken)
         press(book.root, "pair")
-        done = press(book.root, "flow", "site")
+        done = press(book.root, "flow")
         assert done.returncode == 1
         told = [line for line in done.stderr.splitlines() if line.startswith("press: other stopped: ZeroDivisionError")]
         assert len(told) == 1
@@ -100,7 +149,7 @@ def test_two_builds_at_once_are_refused(book):
 
     with open(book.root / "build/.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = press(book.root, "flow", "site")
+        done = press(book.root, "flow")
     assert done.returncode == 1 and "Another build of this book is running" in done.stderr
 
 

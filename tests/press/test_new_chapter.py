@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from conftest import ROOT
-from press import control, new_chapter, pair, plan, records, source
+from press import control, new_chapter, pair, plan, source
 from press.contract import problems
 from press.errors import PressError
 from press.execute import run
@@ -20,10 +20,7 @@ def test_the_skeleton_runs_and_breaks_the_contract_only_by_what_is_to_be_filled(
     found = problems(chapter)
     assert len(found) == 1 and "lines are still to be filled" in found[0], found
 
-    run(chapter, {}, chapter.executed())
-    run(chapter, {"control": True}, chapter.control().with_suffix(".ipynb"))
-    real = records.collect(chapter, chapter.executed(), chapter.record())
-    cut = records.collect(chapter, chapter.control().with_suffix(".ipynb"), chapter.control())
+    real, cut = run(chapter, {}), run(chapter, {"control": True})
     assert [claim["verdict"] for claim in real["claims"]] == ["reproduced"]
     control.require(real, cut)
 

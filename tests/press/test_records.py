@@ -15,7 +15,7 @@ from unlabeled.claims import Ledger
 from unlabeled.runtime import Run
 
 COST = dict(
-    seconds=6.5, cpu_seconds=5.1, peak_mb=412.0, device="x86_64 CPU, 1 thread", packages={"numpy": "2.4.6"}, code_hash="0123456789abcdef", date="2026-01-31",
+    seconds=6.5, cpu_seconds=5.1, peak_mb=412.0, device="x86_64 CPU, 1 thread", packages={"numpy": "2.4.6"}, code_hash="0123456789abcdef", run_hash="0123456789abcdef", reference_seconds=5.0, date="2026-01-31",
 )
 SCHEMA = json.loads(records.SCHEMA.read_text())
 

@@ -9,15 +9,12 @@ import pytest
 from press import pair, pages, records, site
 from press.errors import PressError
 from press.execute import run
-from press.stage import staged
+from press.graft import grafted
 
 
 def execute(tiny, **parameters):
     pair.write(tiny.root)
-    chapter = tiny.chapter
-    target = chapter.control().with_suffix(".ipynb") if parameters.get("control") else chapter.executed()
-    run(chapter, parameters, target)
-    return records.collect(chapter, target, chapter.control() if parameters.get("control") else chapter.record())
+    return run(tiny.chapter, parameters)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +155,7 @@ def test_a_failing_cell_leaves_nothing_but_the_failed_notebook(tiny):
 def test_an_input_error_is_told_in_its_own_sentence(tiny):
     pair.write(tiny.root)
     with pytest.raises(PressError, match="Unknown profile 'slow': use 'quick' or 'full'"):
-        run(tiny.chapter, {"profile": "slow"}, tiny.root / "build/runs/slow/tiny.ipynb")
+        run(tiny.chapter, {"profile": "slow"})
 
 
 def executed(built):
@@ -210,15 +207,52 @@ def test_a_claim_without_test_stops_the_run(tiny):
         execute(tiny)
 
 
-def test_a_run_of_another_text_is_refused(built):
+@pytest.fixture
+def edited(built):
+    """Grafts the kept outputs onto an edited text, which is put back afterwards."""
     text = built.chapter.text.read_text()
-    run_ = pages.load(built.chapter)
+
+    def graft(old, new):
+        assert old in text
+        built.chapter.text.write_text(text.replace(old, new))
+        return grafted(built.chapter, json.loads(built.chapter.record().read_text()))
+
+    yield graft
+    built.chapter.text.write_text(text)
+
+
+@pytest.mark.parametrize("old, new", [("Everything.", "Everything else.\n\n+++\n\nAnd more."), ("results = run", "# All seeds\nresults = run")], ids=["words", "comment"])
+def test_kept_outputs_are_grafted_onto_a_text_whose_words_have_changed(edited, built, old, new):
+    notebook = edited(old, new)
+    assert any(new.split("\n")[0] in cell.source for cell in notebook.cells)
+    outputs = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    assert outputs == [cell.outputs for cell in executed(built).cells if cell.cell_type == "code"] and any(outputs)
+
+
+@pytest.mark.parametrize(
+    "old, new, sentence",
+    [
+        ("shift + noise", "2 * shift + noise", "tiny.ipynb was made from another code cell than that of .*tiny.md which begins 'def draw"),
+        ("# A tiny chapter", "# A tiny chapter\n\n```{code-cell} ipython3\n1\n```", "has 25 code cells, and .*tiny.md now has 26"),
+    ],
+    ids=["changed", "added"],
+)
+def test_kept_outputs_of_other_code_are_refused(edited, old, new, sentence):
+    with pytest.raises(PressError, match=sentence):
+        edited(old, new)
+
+
+def test_a_kept_notebook_that_is_foreign_broken_or_missing_is_refused(built):
+    path, record = built.chapter.executed(), json.loads(built.chapter.record().read_text())
+    text = path.read_text()
     try:
-        built.chapter.text.write_text(text.replace("Everything.", "Everything else."))
-        with pytest.raises(PressError, match="was made from another text"):
-            staged(pages.Run(built.chapter, run_.record, run_.control, None))
+        for content, sentence in ((text.replace(record["run_hash"], "0" * 16), "of different runs"), (text[:99], "is no notebook"), (None, "There is no executed notebook")):
+            path.unlink() if content is None else path.write_text(content)
+            with pytest.raises(PressError, match=sentence) as caught:
+                grafted(built.chapter, record)
+            assert str(path) in str(caught.value)
     finally:
-        built.chapter.text.write_text(text)
+        path.write_text(text)
 
 
 def test_a_warning_of_the_renderer_stops_the_build_and_keeps_the_old_site(built):

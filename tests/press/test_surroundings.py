@@ -16,7 +16,7 @@ from hostile import hostile
 from press import surroundings
 from press.errors import PressError
 
-COSTS = ("seconds", "cpu_seconds", "peak_mb", "date", "device")
+COSTS = ("seconds", "cpu_seconds", "reference_seconds", "peak_mb", "date", "device")
 
 
 def make(root, *words, mask=-1, **environment):
