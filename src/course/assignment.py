@@ -16,7 +16,8 @@ from press import source
 from press.errors import PressError
 from press.source import Chapter
 
-KINDS = ("task", "test", "written", "rubric", "wrong", "chapter")
+KINDS = ("task", "test", "written", "rubric", "right", "wrong", "chapter")
+RIGHTS = 3  # right answers that a task lists beside its solution, at least
 FRONT = {"chapter": str, "title": str, "minutes": int, "hand_in": str}
 SOLUTION = ("### BEGIN SOLUTION", "### END SOLUTION")
 HIDDEN = ("### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS")
@@ -61,6 +62,15 @@ class Task:
     points: int = 0
     rubric: str = ""
     tests: list[Test] = field(default_factory=list)
+    right: list[Right] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Right:
+    """A right answer in other clothes, which must get all points of its task."""
+
+    why: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -138,6 +148,11 @@ class Assignment:
         return sum(task.points for task in self.tasks)
 
     @property
+    def rights(self) -> int:
+        """How many right answers the task has that lists most."""
+        return max((len(task.right) for task in self.tasks), default=0)
+
+    @property
     def groups(self) -> dict[str, list[Wrong]]:
         """The listed wrong answers by the submission that they stand in."""
         found: dict[str, list[Wrong]] = {}
@@ -156,10 +171,13 @@ class Assignment:
                 heading = (re.findall(r"^#{2,}\s+(.+?)\s*$", cell.source, re.MULTILINE) or [heading])[-1]
             elif kind in ("task", "written"):
                 tasks.append(self._task(cell, kind, heading))
-            elif kind in ("test", "rubric", "wrong"):
+            elif kind in ("test", "rubric", "right", "wrong"):
                 if not tasks:
                     raise self.bad(cell, f"a {kind} cell stands before the first task")
-                {"test": self._add_test, "rubric": self._add_rubric, "wrong": lambda cell, task: wrong.append(self._wrong(cell, task))}[kind](cell, tasks[-1])
+                if kind == "wrong":
+                    wrong.append(self._wrong(cell, tasks[-1]))
+                else:
+                    {"test": self._add_test, "rubric": self._add_rubric, "right": self._add_right}[kind](cell, tasks[-1])
         self._check(tasks, wrong)
         return tasks, wrong
 
@@ -222,6 +240,11 @@ class Assignment:
             raise self.bad(cell, "a rubric follows a task that is graded by tests")
         task.rubric = cell.source
 
+    def _add_right(self, cell, task):
+        if task.written:
+            raise self.bad(cell, "a right answer follows a written task, which has its model answer")
+        task.right.append(Right(self._take(cell, "why", str), cell.source))
+
     def _wrong(self, cell, task):
         fails = self._take(cell, "fails", list)
         known = {test.id: test.points for test in task.tests}
@@ -241,6 +264,8 @@ class Assignment:
                 raise PressError(f"{self.text}: the task {task.id} gives no points.")
             if task.written and not task.rubric:
                 raise PressError(f"{self.text}: the written task {task.id} has no rubric cell after it.")
+            if not task.written and len(task.right) < RIGHTS:
+                raise PressError(f"{self.text}: the task {task.id} lists {len(task.right)} right answers in other clothes and needs {RIGHTS}.")
             if not task.title:
                 raise PressError(f"{self.text}: the task {task.id} stands under no heading.")
         failed = {name for answer in wrong for name in answer.fails}

@@ -33,7 +33,7 @@ def instructor(assignment: Assignment, wrong: str = "") -> nbformat.NotebookNode
     given, present = 0, _Names()
     for number, cell in enumerate(assignment.cells):
         kind, name = assignment.kind(cell), cell.metadata.get("id", "")
-        if kind in ("rubric", "wrong"):
+        if kind in ("rubric", "right", "wrong"):
             continue
         if kind == "" and cell.cell_type == "markdown":
             text = _without_title(cell.source) if number == 0 else cell.source
@@ -97,7 +97,7 @@ def leaks(assignment: Assignment, notebook: nbformat.NotebookNode, shortest: int
         kind = assignment.kind(cell)
         if kind in ("written", "rubric"):
             secret.append(cell.source)
-        elif kind == "wrong":
+        elif kind in ("right", "wrong"):
             continue  # it may repeat what is open
         elif kind == "test":
             test = next(test for test in assignment.tests if test.id == cell.metadata["id"])

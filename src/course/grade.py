@@ -6,21 +6,21 @@ import fcntl
 import hashlib
 import json
 import os
-import queue
 import re
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from course import build, handed_in, report, secret, table
 from course.assignment import Assignment, assignment, assignments
+from course.forks import in_forks
 from course.handed_in import File, Notebook, Student
+from course.jail import Jail, Limits, protections
+from course.judge import judge, modules, warm
 from course.merge import Blank, belongs, merge
 from course.names import COPY, Person
-from course.sandbox import Limits, Sandbox, protections
 from press import source
 from press.errors import PressError
 
@@ -29,9 +29,9 @@ ENDED = {
     "time": "The notebook ran for more than {seconds} seconds and was stopped.",
     "cell time": "A cell ran for more than {cell_seconds} seconds, could not be interrupted, and was stopped with the whole notebook.",
     "memory": "The notebook took more than {gigabytes:.1f} GB of memory and was stopped.",
-    "flood": "The notebook wrote without end and was stopped.",
+    "processes": "The notebook started more than {processes} processes and threads and was stopped.",
+    "garbled": "The notebook wrote into the grader's channel and was stopped.",
     "died": "The notebook ended its own process.",
-    "lost": "The notebook broke the process that watches over it.",
 }
 
 
@@ -134,17 +134,13 @@ def _without(student, notebooks):
     return _doubted(submission, student)
 
 
-def run(blank: Blank, notebook: Notebook, seeds: dict[str, str], sandbox: Sandbox) -> dict:
+def run(blank: Blank, notebook: Notebook, seeds: dict[str, str], jail: Jail) -> dict:
     """Grade one notebook; the record has points by task, the outcome of each test, and what is to be said about it."""
     merged = merge(notebook, blank)
-    job = {"cells": merged.cells, "seeds": seeds}
-    reply = sandbox.run(job)
-    if reply["ended"] == "lost":  # by the student, or because the machine was out of memory: a second run tells
-        reply = sandbox.run(job)
-    if reply["ended"] != "lost" and "mode" not in reply["facts"] and not reply["outcomes"]:
-        raise PressError(f"The sandbox could not be set up for a submission ({reply['facts'].get('refused', 'it gave no answer')}); nothing was recorded, run the same command again.")
-    limits = sandbox.limits
-    reasons = [ENDED[reply["ended"]].format(seconds=limits.seconds, cell_seconds=limits.cell_seconds, gigabytes=limits.memory / 2**30)] if reply["ended"] in ENDED else []
+    reply = judge(merged.cells, seeds, jail)
+    limits = jail.limits
+    facts = {"seconds": limits.seconds, "cell_seconds": limits.cell_seconds, "processes": limits.processes, "gigabytes": limits.memory / 2**30}
+    reasons = [ENDED[reply["ended"]].format(**facts)] if reply["ended"] in ENDED else []
     tests, remarks = {}, []
     for number, cell in enumerate(merged.cells):
         outcome = reply["outcomes"].get(str(number))
@@ -157,16 +153,16 @@ def run(blank: Blank, notebook: Notebook, seeds: dict[str, str], sandbox: Sandbo
     reasons += [f"{remark['where'][0].upper()}{remark['where'][1:]} stops: {' '.join(remark['error'].split())[:150]}." for remark in remarks[:3]]
     if any("was stopped" in outcome["error"] for outcome in tests.values()):
         reasons.append(f"A test ran for more than {limits.cell_seconds} seconds and was stopped.")
-    reasons += [f"Look at the code: {text}." for text in reply["odd"]]
     points = {
         task.id: sum(test.points for test in task.tests if tests[test.id]["passed"]) for task in blank.assignment.tasks if not task.written
     }
-    status = LOOK if reply["odd"] else "stopped" if reply["ended"] != "done" else "untouched" if len(merged.untouched) == len(blank.assignment.tasks) else "graded"
+    untouched = len(merged.untouched) == len(blank.assignment.tasks)
+    status = LOOK if reply["ended"] == "garbled" else "stopped" if reply["ended"] != "done" else "untouched" if untouched else "graded"
     if merged.missing:
         reasons.append(f"Missing: {', '.join(merged.missing)}.")
     return {
         "status": status, "reasons": reasons + merged.notes, "points": points, "tests": tests, "remarks": remarks, "untouched": merged.untouched,
-        "answers": merged.answers, "code": merged.code, "cpu": reply["cpu"], "seconds": reply["seconds"],
+        "answers": merged.answers, "code": merged.code, "cpu": reply["cpu"], "seconds": reply["seconds"], "clean": reply["clean"],
     }
 
 
@@ -257,7 +253,7 @@ class Course:
         todo = []
         for submission in submissions:
             if submission.notebook is None:
-                book.add(submission, {}, _empty(blank, submission))
+                book.add(submission, {}, nothing_run(blank, submission.status, submission.reason))
                 continue
             depends = self.depends_on(blank, submission.notebook, pool.limits)
             known = book.entries.get(submission.person.key)
@@ -268,18 +264,11 @@ class Course:
         done = total - len(todo)
         if done:
             print(f"{name}: {done} of {total} need no new run", flush=True)
-        lock = threading.Lock()
-
-        def one(item):
-            nonlocal done
-            submission, depends = item
-            record = pool.run(blank, submission.notebook, seeds)
-            with lock:
-                done += 1
-                book.add(submission, depends, record)
-                print(f"{name}: {done} of {total}, {_printable(submission.person.shown)}: {sum(record['points'].values())} of {blank.assignment.automatic} points", flush=True)
-
-        pool.each(one, todo)
+        for (submission, depends), record in pool.run(blank, todo, seeds):
+            done += 1
+            book.add(submission, depends, record)
+            gained = sum(record["points"].values())
+            print(f"{name}: {done} of {total}, {_printable(submission.person.shown)}: {gained} of {blank.assignment.automatic} points", flush=True)
 
 
 class GradeBook:
@@ -341,58 +330,62 @@ def person_of(entry: dict) -> Person:
 
 
 class Pool:
-    """Several sandboxes side by side, started when the first submission needs one. Use it as a context."""
+    """Several jails side by side, started when the first submission needs one. Use it as a context."""
 
-    def __init__(self, workers: int = 0, limits: Limits | None = None):
-        self.workers, self.limits = workers or min(4, os.cpu_count() or 1), limits or Limits()
-        self.idle: queue.SimpleQueue = queue.SimpleQueue()
-        self.all: list[Sandbox] = []
+    def __init__(self, workers: int = 0, limits: Limits | None = None, mode: str = ""):
+        self.workers, self.limits, self.mode = workers or min(4, os.cpu_count() or 1), limits or Limits(), mode
+        self.jails: list[Jail] = []
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        for sandbox in self.all:
-            sandbox.__exit__()
+        for jail in self.jails:
+            jail.stop()
 
     @property
     def protections(self) -> list:
         """What is in force; [] before anything was run."""
-        return protections(self.all[0]) if self.all else []
+        return protections(self.jails[0].mode, self.limits) if self.jails else []
 
-    def each(self, function, items):
-        """Call `function` on each of `items`, several at a time; the first error stops what has not begun."""
+    def run(self, blank: Blank, items: list[tuple], seeds: dict[str, str]) -> Iterator[tuple[tuple, dict]]:
+        """Grade the notebooks of `items`, each beginning with a submission; yields (item, record) as they come.
+
+        A jail in which a submission left anything behind is thrown away, and so is one whose process ended early.
+        """
         if not items:
             return
-        for _ in range(min(self.workers, len(items)) - len(self.all)):
-            sandbox = Sandbox(limits=self.limits)
-            sandbox.__enter__()
-            self.all.append(sandbox)
-            self.idle.put(sandbox)
-        with ThreadPoolExecutor(len(self.all)) as threads:
-            futures = [threads.submit(function, item) for item in items]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                threads.shutdown(wait=False, cancel_futures=True)
-                for sandbox in self.all:
-                    sandbox.interrupt()
-                raise
+        wanted = modules([cell.source for cell in blank.assignment.cells if cell.cell_type == "code"] + [cell.source for cell in blank.full.cells if cell.cell_type == "code"])
+        warm(wanted)
+        for _ in range(min(self.workers, len(items)) - len(self.jails)):
+            self.jails.append(Jail(self.limits, wanted, self.mode).__enter__())
+        for jail in self.jails:
+            jail.add(wanted)
 
-    def run(self, blank, notebook, seeds):
-        sandbox = self.idle.get()
+        def work(item, jail):
+            return run(blank, item[0].notebook, seeds, jail)
+
+        again, tried = items, 0
         try:
-            return run(blank, notebook, seeds, sandbox)
-        finally:
-            self.idle.put(sandbox)
+            while again:
+                now, again, tried = again, [], tried + 1
+                for item, jail, record in in_forks(work, now, self.jails[: self.workers], Jail.ready):
+                    if record is None or not record.pop("clean"):
+                        jail.stop()
+                    if record is None and tried < 2:  # the machine may have been out of memory: a second run tells
+                        again.append(item)
+                    else:
+                        yield item, record or nothing_run(blank, LOOK, "Grading it ended the grader's own process, twice.")
+        except KeyboardInterrupt:
+            raise PressError("Interrupted; what was finished is kept, and the same command goes on from there.") from None
 
 
-def _empty(blank, submission):
+def nothing_run(blank: Blank, status: str, reason: str) -> dict:
+    """The record of a submission of which nothing was run."""
     tests = {test.id: {"passed": False, "failed": "visible", "error": "there was nothing to run", "output": ""} for test in blank.assignment.tests}
     tasks = blank.assignment.tasks
     return {
-        "status": submission.status, "reasons": [submission.reason], "points": {task.id: 0 for task in tasks if not task.written}, "tests": tests,
+        "status": status, "reasons": [reason], "points": {task.id: 0 for task in tasks if not task.written}, "tests": tests,
         "remarks": [], "untouched": [task.id for task in tasks], "answers": {}, "code": {}, "cpu": 0.0, "seconds": 0.0,
     }
 

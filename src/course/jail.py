@@ -1,247 +1,268 @@
-"""What a process can be shut out of on this machine: Linux namespaces, a file tree of its own, user ids and limits.
+"""The jail in which students' code runs: bubblewrap where it works, a plain process with limits elsewhere.
 
-Everything here runs in a freshly forked child. Python 3.11 has no ``os.unshare`` and no ``os.mount``, so the C library is called.
+bubblewrap (`bwrap`, Debian's package bubblewrap) gives a process namespaces and a file tree of its own. In it are the system, Python
+and the helper package, read-only, and an empty home; no network; no process but its own. What it may use is bounded by
+`resource.setrlimit`, and by `inside`, which runs as its process 1.
 """
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
+import functools
 import os
 import resource
+import secrets
+import shutil
 import site
-import stat
+import socket
+import subprocess
 import sys
+import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
-CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
-KEPT_FLAGS = ((8, MS_NOEXEC), (1024, 1024), (2048, 2048), (4096, 1 << 21))  # of statvfs and of mount: noexec, noatime, nodiratime, relatime
-PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 24, 36, 38
+from course.wire import Garbled, receive, send
+from press.errors import PressError
+
+SOURCE = Path(__file__).resolve().parents[1]
 HOME = "/home/student"
-MODES = ("full", "user", "plain")
+MODES = ("bwrap", "plain")
+FIRST_UID, UIDS = 60_000, 5_000
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+SETTINGS = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "fonts", "alternatives", "passwd", "group", "nsswitch.conf", "mime.types")
+# What some machines do not allow (a fresh /proc in many containers) or older versions do not know is left out, the last first.
+OPTIONAL = (("--disable-userns",), ("--proc", "/proc"))
 
 
-def _call(name, *arguments):
-    libc = ctypes.CDLL(None, use_errno=True)
-    if getattr(libc, name)(*arguments) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use.
 
-
-def _mount(what, where, kind, flags, options=""):
-    _call("mount", *(text.encode() if text is not None else None for text in (what, where, kind)), ctypes.c_ulong(flags), options.encode())
-
-
-def separate(mode: str) -> None:
-    """Leave the machine's namespaces; the next child forked is the first process of its own.
-
-    "full" needs root, "user" a kernel that lets users make namespaces, "plain" nothing (and does nothing).
-
-    Raises
-    ------
-    OSError : if the kernel refuses
+    Attributes
+    ----------
+    seconds, cell_seconds : wall-clock time of the whole notebook, and of one cell or test
+    memory : bytes of memory, all processes of the submission together
+    disk : bytes in each place that it may write to, and of one file
+    processes : processes and threads
+    keep : characters of output kept of each cell
     """
-    if mode == "plain":
-        return
-    user, group = os.getuid(), os.getgid()
-    _call("unshare", CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | (CLONE_NEWUSER if mode == "user" else 0))
-    if mode == "user":
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
-        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+
+    seconds: int = 180
+    cell_seconds: int = 60
+    memory: int = 3 << 30
+    disk: int = 256 << 20
+    processes: int = 64
+    keep: int = 20_000
 
 
-def enclose(folder: str, owner: int, megabytes: int) -> None:
-    """Make the file tree of this process one that holds the system, Python and the helper package, read-only, and an empty home.
+class Jail:
+    """A jail that runs one submission after the other; imports are made once. Use it as a context.
 
-    `folder` is an empty folder on which the tree is mounted, `owner` the id that the home belongs to.
+    Parameters
+    ----------
+    limits : what a submission may use
+    modules : what notebooks import
+    mode : "bwrap" or "plain"; "" takes the better one that works here (COURSE_SANDBOX sets it, too)
     """
-    _mount(None, "/", None, MS_REC | MS_PRIVATE)
-    _mount("tree", folder, "tmpfs", MS_NOSUID | MS_NODEV, "size=16m,mode=755")
-    shown: list[str] = []
-    for name in ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc"):
-        path = f"/{name}"
+
+    def __init__(self, limits: Limits | None = None, modules: tuple[str, ...] = (), mode: str = ""):
+        self.limits, self.modules = limits or Limits(), modules
+        self.mode = mode or os.environ.get("COURSE_SANDBOX", "")
+        if self.mode and self.mode not in MODES:
+            raise PressError(f"COURSE_SANDBOX is {self.mode!r}: use one of {', '.join(MODES)}, or leave it empty.")
+        self.process = self.control = self.scratch = None
+
+    def __enter__(self):
+        if sys.platform != "linux":
+            raise PressError("Students' code is run on Linux only: use a container or a virtual machine.")
+        self.mode = self.mode or ("bwrap" if options() is not None else "plain")
+        if self.mode == "bwrap" and options() is None:
+            raise PressError("bwrap does not work on this machine: install the package bubblewrap, or allow users to make namespaces.")
+        self.ready()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def ready(self) -> None:
+        """Start the jail if it does not run.
+
+        Raises
+        ------
+        PressError : if it does not start
+        """
+        if self.process is not None and self.process.poll() is None:
+            return
+        self.stop()
+        self.scratch = tempfile.mkdtemp(prefix="course-")
+        self.control, theirs = socket.socketpair()
+        plain = self.mode == "plain"
+        uid = FIRST_UID + secrets.randbelow(UIDS) if plain and os.getuid() == 0 else 0
+        home = f"{self.scratch}/home" if plain else HOME
+        if plain:
+            os.mkdir(home, 0o700)
+            os.chown(home, uid or -1, -1)
+            os.chmod(self.scratch, 0o711)  # others pass through to their home and cannot list it
+        command = [sys.executable, "-s", "-m", "course.inside"]
+        with theirs, open(f"{self.scratch}/log", "wb") as log:
+            self.process = subprocess.Popen(
+                command if plain else [*bwrap(self.limits.disk), *options(), *command], stdin=theirs, stdout=subprocess.DEVNULL, stderr=log,
+                env=environment(home), cwd=home if plain else "/", start_new_session=True,
+            )
+        task = {name: getattr(self.limits, name) for name in ("seconds", "memory", "disk", "processes", "keep")}
+        try:
+            send(self.control, task | {"modules": list(self.modules), "uid": uid, "places": [home] if plain else [HOME, "/tmp", "/dev/shm"]})
+            answer = receive(self.control, time.monotonic() + 180)
+        except (OSError, TimeoutError, Garbled):
+            answer = None
+        if answer != {"ready": True}:
+            log = Path(self.scratch, "log").read_text(errors="replace").strip()
+            self.stop()
+            raise PressError(f"The jail does not start: {log.splitlines()[-1][:300] if log else 'it gave no answer'}.")
+        if uid and not _readable_by_others(sys.executable, os.__file__):
+            self.stop()
+            raise PressError("Python lies where other users cannot read it (its folder is private, or it was installed under a umask of 077): install bubblewrap, or install Python elsewhere.")
+
+    def add(self, modules: tuple[str, ...]) -> None:
+        """Have `modules` imported as well; a jail that runs without them is started anew."""
+        if set(modules) - set(self.modules):
+            self.modules = tuple(dict.fromkeys((*self.modules, *modules)))
+            self.stop()
+
+    def stop(self) -> None:
+        """End the jail and all that is in it."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.control.close()
+        if self.scratch:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        self.process = self.control = self.scratch = None
+
+    def open(self) -> socket.socket:
+        """Begin a submission; what is returned is the channel to it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self.control, [b"s"], [theirs.fileno()])
+        return ours
+
+    def close(self) -> dict:
+        """End the submission: its CPU-seconds, and whether the jail may serve another ("clean")."""
+        try:
+            self.control.sendall(b"e")
+            return receive(self.control, time.monotonic() + 30) or {"cpu": 0.0, "clean": False}
+        except (OSError, TimeoutError, Garbled):
+            return {"cpu": 0.0, "clean": False}
+
+    def use(self) -> tuple[int, int]:
+        """Processes and threads of the submission, and the bytes of memory that they hold (shared ones counted for each)."""
+        first = _children(self.process.pid) if self.mode == "bwrap" else [self.process.pid]
+        found = level = [child for parent in first for child in _children(parent)]
+        while level := [child for parent in level for child in _children(parent)]:
+            found = found + level
+        threads = pages = 0
+        for pid in found:
+            with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/statm") as file:
+                pages += int(file.read().split()[1])
+                threads += len(os.listdir(f"/proc/{pid}/task"))
+        return threads, pages * resource.getpagesize()
+
+
+def _children(pid):
+    found = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as file:
+                found += map(int, file.read().split())
+    return found
+
+
+def environment(home: str) -> dict[str, str]:
+    """All that a process in the jail finds in its environment: nothing of the user's."""
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": home, "USER": "student", "TMPDIR": "/tmp" if home == HOME else home,
+        "PYTHONPATH": str(SOURCE), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg",
+        "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+    }
+
+
+def bwrap(disk: int) -> list[str]:
+    """The command that makes the jail, without what may be missing (see `options`)."""
+    command = [
+        "bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--as-pid-1", "--new-session", "--uid", "1000", "--gid", "1000",
+        "--cap-drop", "ALL",
+    ]
+    for path in SYSTEM:
         if os.path.islink(path):
-            os.symlink(os.readlink(path), folder + path)
+            command += ["--symlink", os.readlink(path), path]
         elif os.path.isdir(path):
-            _show(path, folder, shown)
-    # Scratch first: Python itself may lie below /tmp, and is then shown inside it.
-    size = f"size={megabytes}m,nr_inodes=20000"
-    for path, options in (("/tmp", "mode=1777"), ("/dev/shm", "mode=1777"), (HOME, f"mode=700,uid={owner},gid={owner}")):
-        os.makedirs(folder + path)
-        _mount("scratch", folder + path, "tmpfs", MS_NOSUID | MS_NODEV, f"{size},{options}")
-    for path in python_folders():
-        _show(path, folder, shown)
-    for name in ("null", "zero", "full", "random", "urandom"):
-        Path(f"{folder}/dev/{name}").touch()
-        _mount(f"/dev/{name}", f"{folder}/dev/{name}", None, MS_BIND)
-    os.makedirs(folder + "/var")
-    os.symlink("/tmp", folder + "/var/tmp")
-    os.mkdir(folder + "/proc")
-    try:
-        _mount("proc", folder + "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    except OSError:
-        pass  # a container that hides parts of /proc forbids a fresh one; then there is none
-    _mount(None, folder, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID)
-    os.chroot(folder)
-    os.chdir(HOME)
+            command += ["--ro-bind", path, path]
+    for name in SETTINGS:
+        command += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    command += ["--dev", "/dev"]
+    for place in (HOME, "/tmp", "/dev/shm"):
+        command += ["--size", str(disk), "--tmpfs", place]
+    for path in python_folders():  # after /tmp, for Python may lie in it
+        command += ["--ro-bind", path, path]
+    return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME]
+
+
+@functools.cache
+def options() -> tuple[str, ...] | None:
+    """Those of OPTIONAL that work here; None if bwrap does not."""
+    if not shutil.which("bwrap"):
+        return None
+    for number in range(len(OPTIONAL), -1, -1):
+        for chosen in (OPTIONAL[len(OPTIONAL) - number :], OPTIONAL[:number]):
+            words = [word for option in OPTIONAL if option in chosen for word in option]
+            command = [*bwrap(1 << 20), *words, sys.executable, "-S", "-c", "pass"]
+            if subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environment(HOME)).returncode == 0:
+                return tuple(words)
+    return None
 
 
 def python_folders() -> list[str]:
-    """The folders that this interpreter and the helper package need, outermost first."""
-    import unlabeled
-
-    places = {sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(unlabeled.__file__).parent), *site.getsitepackages(), os.path.dirname(os.path.realpath(sys.executable))}
+    """The folders that this interpreter, the helper package and `inside` need, outermost first."""
+    places = {
+        sys.prefix, sys.base_prefix, sys.exec_prefix, *site.getsitepackages(), os.path.dirname(os.path.realpath(sys.executable)),
+        str(SOURCE / "unlabeled"), str(SOURCE / "course"),
+    }
     if site.ENABLE_USER_SITE and os.path.isdir(site.getusersitepackages()):
         places.add(site.getusersitepackages())
-    return sorted((place for place in map(os.path.abspath, places) if place != "/" and os.path.isdir(place)), key=lambda place: place.count("/"))
+    found = sorted((place for place in map(os.path.abspath, places) if os.path.isdir(place)), key=lambda place: place.count("/"))
+    covered = [*SYSTEM]
+    for place in found:
+        if not any(place == other or place.startswith(other + "/") for other in covered):
+            covered.append(place)
+    return covered[len(SYSTEM) :]
 
 
-def _show(path, folder, shown):
-    """Bind `path`, read-only, at its own place below `folder`."""
-    if any(path == other or path.startswith(other + "/") for other in shown):
-        return
-    os.makedirs(folder + path, exist_ok=True)
-    _mount(path, folder + path, None, MS_BIND | MS_REC)
-    flags = os.statvfs(path).f_flag
-    kept = sum(mount for shown_flag, mount in KEPT_FLAGS if flags & shown_flag)
-    _mount(None, folder + path, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | kept)
-    shown.append(path)
+def _readable_by_others(*paths):
+    for path in map(Path, map(os.path.realpath, paths)):
+        if not path.stat().st_mode & 0o004 or not all(folder.stat().st_mode & 0o001 for folder in path.parents):
+            return False
+    return True
 
 
-def limit(seconds: int, memory: int, files: int) -> None:
-    """Bound this process and its children: CPU seconds, bytes of memory beyond what it has now, bytes of a file, and their number."""
-    with open("/proc/self/statm") as file:
-        present = int(file.read().split()[0]) * resource.getpagesize()
-    for kind, most in (
-        (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, present + memory), (resource.RLIMIT_FSIZE, files), (resource.RLIMIT_NOFILE, 256),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        hard = resource.getrlimit(kind)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (most, most))
+def protections(mode: str, limits: Limits) -> list[tuple[str, bool, str]]:
+    """What is in force: (protection, whether, what it means), for the instructor's page and the summary."""
+    inside, root = mode == "bwrap", os.getuid() == 0
+    return [
+        ("limits", True, f"{limits.seconds} seconds a submission, {limits.cell_seconds} a cell or test, {limits.memory >> 20} MB of memory"
+                         f"{'' if inside else ' in a process'}, {limits.disk >> 20} MB in a file, {limits.processes} processes, {limits.keep} characters of output a cell"),
+        ("tests out of reach", True, "hidden tests run in the grader's process; a submission sees the arguments of its functions, and what it returns is compared there"),
+        ("no network", inside, "a submission reaches nothing outside itself" if inside else "a submission can reach the network and send out what it reads"),
+        ("a file tree of its own", inside, "it sees the system, Python and the helper package, read-only, and an empty home that vanishes" if inside
+         else "it sees the files of this machine" + ("" if root else ", and can change all that you can change")),
+        ("processes of its own", inside, "it sees no other process, and all it starts ends with it" if inside
+         else "it sees the other processes of this machine" + ("" if root else ", can end them, and may leave some behind")),
+        ("grades out of reach", inside or root, "grade book, secret and other submissions are not in its file tree" if inside
+         else "grade book, secret and other submissions belong to another user" if root else "grade book and secret belong to the user it runs as: it can read and change them"),
+    ]
 
 
-def drop(uid: int | None, processes: int) -> None:
-    """Become the user `uid` for good (None: stay who this is, without capabilities), who may have `processes` processes and threads."""
-    # The limit counts what the user already runs, so a user who stays himself gets it on top.
-    own = 0 if uid is not None else sum(1 for _ in _processes_of(os.getuid()))
-    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-    most = processes + 4 * own
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
-    for capability in range(64):
-        try:
-            _call("prctl", PR_CAPBSET_DROP, capability, 0, 0, 0)
-        except OSError:
-            break  # past the last one, or not allowed
-    if uid is not None:
-        os.setgroups([])
-        os.setgid(uid)
-        os.setuid(uid)
-    header, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-    _call("capset", ctypes.byref(header), ctypes.byref(nothing))
-    _call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-
-
-def _processes_of(uid):
-    """Ids of the processes whose real user is `uid`."""
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/status") as file:
-                    line = next((line for line in file if line.startswith("Uid:")), "")
-            except OSError:
-                continue
-            if line.split()[1:2] == [str(uid)]:
-                yield int(name)
-
-
-def kill_user(uid: int) -> None:
-    """Kill everything that the user `uid` runs, until nothing is left (root only)."""
-    for _ in range(50):
-        found = list(_processes_of(uid))
-        living = [pid for pid in found if not _is_zombie(pid)]
-        for pid in living:
-            try:
-                os.kill(pid, 9)
-            except OSError:
-                pass
-        if not living:
-            return
-
-
-def _is_zombie(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] in "ZX"
-    except (OSError, IndexError):
-        return True
-
-
-def family() -> dict[int, int]:
-    """All processes that descend from this one, and how many bytes of memory each holds (shared ones counted for each)."""
-    parents, pages = {}, {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat") as file:
-                    words = file.read().rpartition(")")[2].split()
-                parents[int(name)], pages[int(name)] = int(words[1]), int(words[21])
-            except (OSError, IndexError, ValueError):
-                continue
-    found, grown = {os.getpid()}, True
-    while grown:
-        more = {pid for pid, parent in parents.items() if parent in found} - found
-        grown = bool(more)
-        found |= more
-    return {pid: pages.get(pid, 0) * resource.getpagesize() for pid in found - {os.getpid()}}
-
-
-def adopt() -> None:
-    """Become the parent of all that descends from here, also of what its own parent has left."""
-    _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def kill_family() -> None:
-    """Kill all that descends from this process, until nothing is left (or only what cannot be killed)."""
-    for _ in range(50):
-        living = [pid for pid in family() if not _is_zombie(pid)]
-        for pid in living:
-            try:
-                os.kill(pid, 9)
-            except OSError:
-                continue
-        if not living:
-            return
-
-
-def close_all_but(*kept: int) -> None:
-    """Close every descriptor but `kept` and point the standard ones at nothing."""
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) not in kept:
-            try:
-                os.close(int(name))
-            except OSError:
-                continue
-    null = os.open("/dev/null", os.O_RDWR)
-    for number in (0, 1, 2):
-        if number != null:
-            os.dup2(null, number)
-    if null > 2:
-        os.close(null)
-
-
-def raise_loopback() -> None:
-    """Bring up `lo` in this network namespace, so that a program may talk to itself."""
-    import fcntl
-    import socket
-    import struct
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh", b"lo", 1 | 64))  # SIOCSIFFLAGS, IFF_UP | IFF_RUNNING
-
-
-def is_private(path: Path) -> bool:
-    """Whether nobody but its owner can enter or read `path`."""
-    return not stat.S_IMODE(path.stat().st_mode) & 0o077
+CANNOT = (
+    "A shared kernel is not a wall of its own: for a course in which you expect attacks on the machine, grade in a virtual machine that holds nothing else.",
+    "No sandbox can tell who wrote an answer: let written answers and a short talk count, and take a new secret each term.",
+)

@@ -1,4 +1,4 @@
-"""`make course`: the student's and the instructor's folder of each assignment, tried out in the sandbox before anything is handed out."""
+"""`make course`: the student's and the instructor's folder of each assignment, tried out in the jail before anything is handed out."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from pathlib import Path
 from press import source
 from course import build, handed_in, secret
 from course.assignment import SOLUTION, Assignment, assignment, assignments
-from course.grade import blank, run
+from course.grade import Pool, Submission, blank
 from course.handed_in import Notebook
+from course.jail import CANNOT
 from course.merge import Blank
-from course.sandbox import CANNOT, Sandbox, protections
+from course.names import Person
 from press.errors import PressError
 
 
-def answered(blank: Blank, wrong: str | None = None, only: set[str] | None = None) -> dict:
-    """A student's notebook with the solutions filled in, or with a group of wrong answers; `only` these tasks if given."""
+def answered(blank: Blank, wrong: str | None = None, only: set[str] | None = None, right: int | None = None) -> dict:
+    """A student's notebook with the solutions filled in, or a group of wrong answers, or each task's right answer number `right`."""
     notebook = copy.deepcopy(blank.student)
     answers = {answer.task: answer.source for answer in blank.assignment.groups[wrong]} if wrong else {}
+    if right is not None:
+        answers = {task.id: task.right[right].source for task in blank.assignment.tasks if right < len(task.right)}
     for cell in notebook.cells:
         name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
         task = next((task for task in blank.assignment.tasks if task.id == name), None)
@@ -37,11 +40,11 @@ def as_handed_in(content: dict) -> Notebook:
     return handed_in.read(json.dumps(content).encode())
 
 
-def make(root: Path = source.ROOT, asked: str = "", place: Path | None = None, sandbox: Sandbox | None = None, more: int = 0) -> list[Path]:
-    """Build every assignment (or the one asked for) and run it: solutions, the untouched notebook and every listed wrong answer.
+def make(root: Path = source.ROOT, asked: str = "", place: Path | None = None, pool: Pool | None = None, more: int = 0) -> list[Path]:
+    """Build every assignment (or the one asked for) and run it: solutions, the untouched notebook, the listed right and wrong answers.
 
     All of it is tried under the course's secret and under `more` others, for a test that depends on luck shows only there.
-    A `sandbox` that runs already is used; otherwise one is started.
+    A `pool` that runs already is used; otherwise one is started.
 
     Raises
     ------
@@ -55,49 +58,59 @@ def make(root: Path = source.ROOT, asked: str = "", place: Path | None = None, s
     written = []
     built = [blank(found) for found in chosen]
     with ExitStack() as until_the_end:
-        sandbox = sandbox or until_the_end.enter_context(Sandbox())
-        in_force = protections(sandbox)
+        pool = pool or until_the_end.enter_context(Pool())
         for both in built:
             found = both.assignment
             print(f"{found.name}: trying it out …", flush=True)
-            measured = try_out(both, secret.seeds(found, key), sandbox)["solution"]
+            measured = try_out(both, secret.seeds(found, key), pool)["solution"]
             for number in range(more):
                 try:
-                    try_out(both, secret.seeds(found, f"secret {number}".encode()), sandbox)
+                    try_out(both, secret.seeds(found, f"secret {number}".encode()), pool)
                 except PressError as error:
                     raise PressError(f"Under another secret (number {number}): {error}") from None
             written.append(build.write_release(found, place / "release" / found.name))
-            _instructor(both, measured, place / "instructor" / found.name, in_force)
+            _instructor(both, measured, place / "instructor" / found.name, pool.protections)
             print(f"{found.name}: {found.points} points in {len(found.tasks)} tasks; one submission is graded in {measured['cpu']:.1f} CPU-seconds", flush=True)
     return written
 
 
-def try_out(both: Blank, seeds: dict[str, str], sandbox: Sandbox) -> dict[str, dict]:
-    """Grade the solutions, the untouched notebook and each group of wrong answers.
+def graded(both: Blank, contents: dict[str, dict], seeds: dict[str, str], pool: Pool) -> dict[str, dict]:
+    """The records of several notebooks, by the names that they have in `contents`."""
+    items = [(Submission(Person(name), notebook=as_handed_in(content)),) for name, content in contents.items()]
+    return {item[0].person.name: record for item, record in pool.run(both, items, seeds)}
+
+
+def try_out(both: Blank, seeds: dict[str, str], pool: Pool) -> dict[str, dict]:
+    """Grade the solutions, the untouched notebook, the right answers, and each group of wrong ones.
 
     Returns
     -------
-    the records, under "solution", "untouched" and "wrong <group>"
+    the records, under "solution", "untouched", "right <number>" and "wrong <group>"
 
     Raises
     ------
     PressError : if one of them does not get what it should
     """
     found = both.assignment
-    records = {"solution": run(both, as_handed_in(answered(both)), seeds, sandbox)}
-    for name, outcome in records["solution"]["tests"].items():
-        if not outcome["passed"]:
-            raise PressError(f"{found.text}: the solution fails the test {name} ({outcome['error']}).")
-    records["untouched"] = run(both, as_handed_in(json.loads(build.as_text(both.student))), seeds, sandbox)
-    if passed := [name for name, outcome in records["untouched"]["tests"].items() if outcome["passed"]]:
-        raise PressError(f"{found.text}: the untouched notebook passes the test {passed[0]}.")
-    for group, answers in found.groups.items():
-        record = records[f"wrong {group}"] = run(both, as_handed_in(answered(both, group)), seeds, sandbox)
-        failed = {name for name, outcome in record["tests"].items() if not outcome["passed"]}
-        expected = {name for answer in answers for name in answer.fails}
-        if failed != expected:
-            odd = sorted(failed ^ expected)[0]
-            raise PressError(f"{found.text}: the wrong answers of group {group!r} {'fail' if odd in failed else 'pass'} the test {odd}, and should not.")
+    contents = {"solution": answered(both), "untouched": json.loads(build.as_text(both.student))}
+    contents |= {f"right {number + 1}": answered(both, right=number) for number in range(found.rights)}
+    contents |= {f"wrong {group}": answered(both, group) for group in found.groups}
+    records = graded(both, contents, seeds, pool)
+    for name in contents:
+        failed = {test: outcome for test, outcome in records[name]["tests"].items() if not outcome["passed"]}
+        said = {test: outcome["error"] for test, outcome in failed.items()}
+        if name == "untouched":
+            if passed := [test for test in records[name]["tests"] if test not in failed]:
+                raise PressError(f"{found.text}: the untouched notebook passes the test {passed[0]}.")
+        elif name.startswith("wrong "):
+            expected = {test for answer in found.groups[name.removeprefix("wrong ")] for test in answer.fails}
+            if odd := sorted(set(failed) ^ expected):
+                verb = "fail" if odd[0] in failed else "pass"
+                raise PressError(f"{found.text}: the wrong answers of group {name.removeprefix('wrong ')!r} {verb} the test {odd[0]}, and should not.")
+        elif failed:
+            test = next(iter(failed))
+            who = "the solution fails" if name == "solution" else f"the right answer number {name.removeprefix('right ')} fails"
+            raise PressError(f"{found.text}: {who} the test {test} ({said[test]}).")
     return records
 
 
@@ -127,6 +140,8 @@ def _about(found, measured, in_force):
             lines += [f"### {task.title} ({task.points} points)", "", task.rubric, "", "A model answer:", "", task.source, ""]
     lines += ["## Wrong answers and what they get", "", "| task | group | points | fails | what is wrong |", "|---|---|---|---|---|"]
     lines += [f"| {answer.task} | {answer.group} | {answer.expects} | {', '.join(answer.fails)} | {_in_table(answer.why)} |" for answer in found.wrong]
+    lines += ["", "## Right answers in other clothes", "", "| task | what is different |", "|---|---|"]
+    lines += [f"| {task.id} | {_in_table(right.why)} |" for task in found.tasks for right in task.right]
     lines += ["", "## Protection on this machine", "", "| protection | | |", "|---|---|---|"]
     lines += [f"| {name} | {'in force' if there else '**not in force**'} | {text} |" for name, there, text in in_force]
     return "\n".join([*lines, "", *CANNOT, ""])

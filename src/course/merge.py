@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import nbformat
 
 from course.assignment import SOLUTION, Assignment, outside
-from course.child import bound
+from course.inside import bound
 from course.handed_in import MARK, Notebook
 
 WRITTEN_MARK = re.compile(r"^\s*<!--\s*Task:\s*([a-z0-9-]+)\s*-->[ \t]*(\n|$)", re.MULTILINE)
@@ -128,10 +128,10 @@ def merge(notebook: Notebook, blank: Blank) -> Merged:
                 first = False
             merged.code[name] = chosen[name]
             stub = outside(cell.source, SOLUTION)
-            merged.cells.append({"kind": "task", "id": name, "source": chosen[name], "binds": sorted(bound(cell.source) | bound(stub))})
+            merged.cells.append({"kind": "task", "id": name, "source": chosen[name], "binds": sorted(bound(cell.source, imports=False) | bound(stub, imports=False))})
         elif cell.metadata["nbgrader"]["grade"]:
             test = next(test for test in blank.assignment.tests if test.id == name)
-            merged.cells.append({"kind": "test", "id": name, "visible": test.visible, "hidden": test.hidden})
+            merged.cells.append({"kind": "test", "id": name, "task": test.task, "visible": test.visible, "hidden": test.hidden})
         elif name != "bootstrap":
             merged.cells.append({"kind": "given", "id": name, "source": cell.source})
         merged.cells += own.get(name, [])

@@ -10,7 +10,7 @@ import statistics
 from pathlib import Path
 
 from course.assignment import Assignment
-from course.sandbox import CANNOT
+from course.jail import CANNOT
 from course.names import Person
 from course.table import BY_HAND, as_csv, replace, replace_and_keep, safe, short
 

@@ -12,18 +12,17 @@ from tinycourse import TinyCourse
 
 from course import build, make, secret
 from course.assignment import HIDDEN, SOLUTION, assignment, assignments, inside, outside
-from course.child import bound
-from course.grade import blank, run
+from course.grade import Pool, blank
 from course.handed_in import read as read_file
-from course.sandbox import Sandbox
+from course.inside import bound
 
 NAMES = ["tiny", *(found.name for found in assignments())]
 ONE, OTHER = b"one secret", b"another secret"
 
 
 @pytest.fixture(scope="module")
-def sandbox():
-    with Sandbox() as running:
+def pool():
+    with Pool(2) as running:
         yield running
 
 
@@ -45,12 +44,12 @@ def both(request, built):
     return built(request.param)
 
 
-def grade(both, content, sandbox, key=ONE):
-    return run(both, make.as_handed_in(content), secret.seeds(both.assignment, key), sandbox)
+def grade(both, content, pool, key=ONE):
+    return make.graded(both, {"one": content}, secret.seeds(both.assignment, key), pool)["one"]
 
 
-def test_solutions_stubs_and_wrong_answers_get_what_they_should(both, sandbox):
-    records = make.try_out(both, secret.seeds(both.assignment, ONE), sandbox)
+def test_solutions_stubs_and_wrong_answers_get_what_they_should(both, pool):
+    records = make.try_out(both, secret.seeds(both.assignment, ONE), pool)
     solved = records["solution"]
     assert sum(solved["points"].values()) == both.assignment.automatic
     assert solved["cpu"] < 15
@@ -127,15 +126,15 @@ def by_heart(both, asked):
     return content
 
 
-def test_answers_learnt_by_heart_fail_under_another_secret(both, sandbox):
+def test_answers_learnt_by_heart_fail_under_another_secret(both, pool):
     drawn = [test for test in both.assignment.tests if test.draws]
     assert drawn
     learnt = by_heart(both, learn(both, ONE, hidden=True))
-    here = grade(both, learnt, sandbox, ONE)
+    here = grade(both, learnt, pool, ONE)
     assert all(here["tests"][test.id]["passed"] for test in drawn), "the test of this test: at home it passes"
-    there = grade(both, learnt, sandbox, OTHER)
+    there = grade(both, learnt, pool, OTHER)
     assert not [test.id for test in drawn if there["tests"][test.id]["passed"]]
-    visible = grade(both, by_heart(both, learn(both, ONE, hidden=False)), sandbox, ONE)
+    visible = grade(both, by_heart(both, learn(both, ONE, hidden=False)), pool, ONE)
     for test in drawn:
         assert visible["tests"][test.id]["failed"] == "hidden", test.id
 

@@ -47,10 +47,10 @@ def mean(x):
 :id: mean-basic
 :points: 2
 :hint: try numbers that are not whole
-assert mean([1, 2, 3]) == 2, "the mean of 1, 2, 3 is 2"
+assert np.isclose(float(mean([1, 2, 3])), 2), "the mean of 1, 2, 3 is 2"
 ### BEGIN HIDDEN TESTS
 numbers = secret_rng("mean-basic").normal(size=7)
-assert abs(mean(numbers) - numbers.mean()) < 1e-9, "another mean"
+assert abs(float(mean(numbers)) - numbers.mean()) < 1e-6, "another mean"
 ### END HIDDEN TESTS
 ```
 
@@ -59,6 +59,30 @@ assert abs(mean(numbers) - numbers.mean()) < 1e-9, "another mean"
 :id: mean-single
 :points: 1
 assert mean([5.0]) == 5, "one number is its own mean"
+```
+
+```{code-cell} ipython3
+:tags: [right]
+:why: a loop over a list
+def mean(x):
+    total = 0
+    for one in x:
+        total += one
+    return total / len(x)
+```
+
+```{code-cell} ipython3
+:tags: [right]
+:why: NumPy's own, as an array without dimensions
+def mean(x):
+    return np.array(np.mean(x))
+```
+
+```{code-cell} ipython3
+:tags: [right]
+:why: in single precision
+def mean(x):
+    return np.asarray(x, dtype=np.float32).mean()
 ```
 
 ```{code-cell} ipython3
@@ -98,6 +122,24 @@ guess = draw(np.random.default_rng(0), 5)["value"] > 0
 :points: 2
 assert guess in (True, False), "yes or no"
 assert guess == (draw(np.random.default_rng(0), 5)["value"] > 0), "draw it and look"
+```
+
+```{code-cell} ipython3
+:tags: [right]
+:why: a word
+guess = True
+```
+
+```{code-cell} ipython3
+:tags: [right]
+:why: a number
+guess = 1
+```
+
+```{code-cell} ipython3
+:tags: [right]
+:why: one of NumPy's truths
+guess = np.bool_(1)
 ```
 
 ```{code-cell} ipython3
