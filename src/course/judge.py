@@ -40,7 +40,7 @@ class Visit:
         self.channel = jail.open()
         self.channel.settimeout(self.limits.cell_seconds + GRACE)
         self.until = time.monotonic() + self.limits.seconds
-        self.parent = os.getppid()
+        self.parent, self.watched = os.getppid(), 0.0
         self.output = Kept(self.limits.keep)
 
     def ask(self, order: dict, seconds: float) -> dict:
@@ -53,7 +53,7 @@ class Visit:
         until = time.monotonic() + seconds + GRACE
         try:
             send(self.channel, order)
-            while not select.select([self.channel], [], [], 0.1)[0]:
+            while not select.select([self.channel], [], [], 0.1)[0] or time.monotonic() - self.watched > 0.1:
                 self._watch(until)
             answer = receive(self.channel, max(until, time.monotonic() + GRACE))
         except TimeoutError:
@@ -68,7 +68,7 @@ class Visit:
 
     def _watch(self, until):
         threads, memory = self.jail.use()
-        now = time.monotonic()
+        self.watched = now = time.monotonic()
         if memory > self.limits.memory:
             raise Ended("memory")
         if threads > self.limits.processes:

@@ -21,7 +21,7 @@ from course.grade import Course, Pool, blank
 from course.jail import Limits
 from press.errors import PressError
 
-LIMITS = Limits(seconds=25, cell_seconds=2, memory=1800 << 20, disk=64 << 20)
+LIMITS = Limits(seconds=25, cell_seconds=2, memory=700 << 20, disk=64 << 20)
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +86,9 @@ HOSTILE = {
     "a fork bomb": ("import os\nfor _ in range(2000):\n    try:\n        child = os.fork()\n    except OSError:\n        break\n    if child == 0:\n        while True: pass\nraise SystemExit", 3, ""),
     "huge output": ("while True:\n    print('x' * 1000)", 3, "ran for more than 2 seconds"),
     "a memory hog": ("hoard = bytearray(50 * 2**30)", 3, "MemoryError"),
-    "a memory hog in parts": ("import os, time\nfor _ in range(8):\n    if os.fork() == 0:\n        hoard = bytearray(500 * 2**20)\n        time.sleep(60)\ntime.sleep(60)", 3, "memory"),
+    "a memory hog in parts": ("import os, time\nfor _ in range(8):\n    if os.fork() == 0:\n        hoard = bytearray(200 * 2**20)\n        time.sleep(60)\ntime.sleep(60)", 3, "memory"),
     "a network call": ("import socket\nsocket.create_connection(('192.0.2.1', 80), 1)", 3, "nreachable"),
-    "a name look-up": ("import urllib.request\nurllib.request.urlopen('https://example.org', timeout=1)", 3, "URLError"),
+    "a name look-up": ("import urllib.request\nurllib.request.urlopen('https://example.org', timeout=1)", 3, "The answer to guess stops"),
     "a full disk": ("file = open('much', 'wb')\nwhile True:\n    file.write(b'x' * 2**20)", 3, "OSError"),
     "closed descriptors": ("import os\nos.closerange(0, 4096)", 3, "ended its own process"),
     "an exit": ("import os\nos._exit(0)", 3, "ended its own process"),
@@ -418,44 +418,31 @@ def test_a_killed_run_goes_on_where_it_was(project, both, place, tmp_path, pool)
 
 
 def test_an_interrupted_run_ends_at_once_and_records_nothing_unfinished(project, both, place, tmp_path):
-    save(place / "slow.ipynb", with_answer(both, "import time\ntime.sleep(23456)"))
+    save(place / "slow.ipynb", with_answer(both, "!sleep 23456"))
+    # Where tests run in the background, SIGINT is ignored from the start; whoever presses Ctrl-C has it set.
     code = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); from pathlib import Path; from course.grade import Course, Pool\n"
+        f"import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); sys.path.insert(0, {str(ROOT / 'src')!r})\n"
+        f"from pathlib import Path; from course.grade import Course, Pool\n"
         f"with Pool(1) as pool: Course(Path({str(project.root)!r}), Path({str(tmp_path / 'grades')!r})).grade(Path({str(place)!r}), pool)"
     )
     running = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 60
-    family, since = [], time.monotonic()
-    # The sandbox's own probes live shorter than the submission that sleeps.
-    while not (family and time.monotonic() - since > 3) and time.monotonic() < deadline:
-        seen = _children_of(running.pid, depth=4)
-        if seen != family:
-            family, since = seen, time.monotonic()
-        time.sleep(0.1)
-    assert family, "the submission never ran"
+    while not _sleeping() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert _sleeping(), "the submission never ran"
     begun = time.monotonic()
     running.send_signal(signal.SIGINT)
     running.wait(30)
     assert time.monotonic() - begun < 20
     assert list((tmp_path / "grades/tiny/gradebook").iterdir()) == []
-    while (left := [pid for pid in family if os.path.exists(f"/proc/{pid}")]) and time.monotonic() - begun < 30:
-        time.sleep(0.1)
-    assert not left
+    while _sleeping() and time.monotonic() - begun < 30:
+        time.sleep(0.2)
+    assert not _sleeping()
 
 
-def _children_of(pid, depth):
-    """Processes `depth` generations below `pid`: server, supervisor, its child, and the one that runs the notebook."""
-    for _ in range(depth):
-        parents = {}
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{name}/stat") as file:
-                    parents.setdefault(int(file.read().rpartition(")")[2].split()[1]), []).append(int(name))
-            except OSError:
-                continue
-        level = parents.get(pid, []) if isinstance(pid, int) else [child for parent in pid for child in parents.get(parent, [])]
-        pid = level
-    return pid
+def _sleeping():
+    """Whether the submission is there that has said so in its command line."""
+    return any(b"23456" in _command(pid) and b"sleep" in _command(pid) for pid in filter(str.isdigit, os.listdir("/proc")))
 
 
 # What comes of it
