@@ -105,6 +105,8 @@ class Assignment:
         for key, kind in FRONT.items():
             if not isinstance(front.get(key), kind):
                 raise PressError(f"{self.text}: the front matter's coursework.{key} must be a {kind.__name__}.")
+        if not isinstance(front.setdefault("examples", {}), dict):
+            raise PressError(f"{self.text}: the front matter's coursework.examples must give a Python expression to each name.")
         if front["chapter"] != self.name:
             raise PressError(f"{self.text}: coursework.chapter is {front['chapter']!r}, but the file is called {self.name}.md.")
         return front
@@ -159,6 +161,20 @@ class Assignment:
         for wrong in self.wrong:
             found.setdefault(wrong.group, []).append(wrong)
         return found
+
+    @cached_property
+    def calls(self) -> list[str]:
+        """The calls that the texts name in code spans, as in `fixed(theta)`."""
+        found = {}
+        for cell in self.cells:
+            for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", cell.source) if cell.cell_type == "markdown" and self.kind(cell) == "" else ():
+                try:
+                    tree = ast.parse(span, mode="eval")
+                except SyntaxError:
+                    continue
+                if any(isinstance(node, ast.Call) for node in ast.walk(tree)):
+                    found[span] = None
+        return list(found)
 
     @cached_property
     def _read(self) -> tuple[list[Task], list[Wrong]]:

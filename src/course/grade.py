@@ -149,7 +149,7 @@ def run(blank: Blank, notebook: Notebook, seeds: dict[str, str], jail: Jail) -> 
         elif outcome is not None and outcome["error"]:
             who = {"task": f"the answer to {cell['id']}", "extra": "a cell of the student's own", "given": f"the given cell {cell['id']}"}[cell["kind"]]
             if not (cell["kind"] == "task" and cell["id"] in merged.untouched):
-                remarks.append({"where": who, "id": cell["id"], "error": outcome["error"], "output": outcome["output"]})
+                remarks.append({"where": who, "id": cell["id"], "error": outcome["error"], "output": outcome["output"], "source": cell["source"]})
     reasons += [f"{remark['where'][0].upper()}{remark['where'][1:]} stops: {' '.join(remark['error'].split())[:150]}." for remark in remarks[:3]]
     if any("was stopped" in outcome["error"] for outcome in tests.values()):
         reasons.append(f"A test ran for more than {limits.cell_seconds} seconds and was stopped.")

@@ -80,6 +80,13 @@ def graded(both: Blank, contents: dict[str, dict], seeds: dict[str, str], pool: 
     return {item[0].person.name: record for item, record in pool.run(both, items, seeds)}
 
 
+def with_calls(content: dict, found: Assignment) -> dict:
+    """The notebook with a cell at its end for each call that the texts name, so that it is tried."""
+    given = "\n".join(f"{name} = {value}" for name, value in found.front["examples"].items())
+    cells = [{"cell_type": "code", "metadata": {}, "source": f"{given}\n{call}"} for call in found.calls]
+    return content | {"cells": content["cells"] + cells}
+
+
 def try_out(both: Blank, seeds: dict[str, str], pool: Pool) -> dict[str, dict]:
     """Grade the solutions, the untouched notebook, the right answers, and each group of wrong ones.
 
@@ -92,10 +99,13 @@ def try_out(both: Blank, seeds: dict[str, str], pool: Pool) -> dict[str, dict]:
     PressError : if one of them does not get what it should
     """
     found = both.assignment
-    contents = {"solution": answered(both), "untouched": json.loads(build.as_text(both.student))}
+    contents = {"solution": with_calls(answered(both), found), "untouched": json.loads(build.as_text(both.student))}
     contents |= {f"right {number + 1}": answered(both, right=number) for number in range(found.rights)}
     contents |= {f"wrong {group}": answered(both, group) for group in found.groups}
     records = graded(both, contents, seeds, pool)
+    if remarks := [remark for remark in records["solution"]["remarks"] if remark["where"] == "a cell of the student's own"]:
+        call = remarks[0]["source"].splitlines()[-1]
+        raise PressError(f"{found.text}: the text names the call {call}, and it stops ({remarks[0]['error']}): mend it, or give its names under coursework.examples.")
     for name in contents:
         failed = {test: outcome for test, outcome in records[name]["tests"].items() if not outcome["passed"]}
         said = {test: outcome["error"] for test, outcome in failed.items()}
