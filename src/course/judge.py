@@ -1,7 +1,8 @@
 """The grader's side of a run: the student's cells run in the jail, the tests run here, and call the student's functions there.
 
 What decides a grade is never where the student's code is. A test sees a student's function as a `Remote`: its arguments travel to
-the jail and what it returns travels back (see `wire`), so no object of the student's, no replaced module and no frame meets a test.
+the jail and what it returns travels back (see `wire`), so no object of the student's, no replaced module and no frame meets a test,
+and what a test holds is changed by nobody.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 from course.inside import Kept, bound
 from course.jail import Jail
-from course.wire import Garbled, Untravelled, pack, receive, send, take_back, unpack
+from course.wire import Garbled, Untravelled, go_on, pack, receive, send, unpack
 
 GRACE = 4  # seconds between the polite end of a cell and the other one
 
@@ -86,6 +87,7 @@ class Remote:
 
     def __init__(self, visit: Visit, name: str, until: list[float], secret: set[int]):
         self._visit, self.__name__, self._until, self._secret = visit, name, until, secret
+        self.left: tuple = ()
 
     def __call__(self, *given, **named):
         seconds = self._until[0] - time.monotonic()
@@ -105,9 +107,16 @@ class Remote:
             value, made = unpack(answer.get("value")), unpack(answer.get("made", sent))
         except Garbled:
             raise Ended("garbled") from None
-        with contextlib.suppress(TypeError, ValueError):
-            take_back(given, made)
+        self.left = made if isinstance(made, tuple) and len(made) == len(given) else given
+        for one, other in zip(given, self.left):
+            with contextlib.suppress(TypeError, ValueError):
+                go_on(one, other)
         return value
+
+
+def left_by(function: Remote) -> tuple:
+    """The arguments of the last call as a student's function has left them; what the test gave it stays as it is."""
+    return function.left
 
 
 def exception(told) -> BaseException:
@@ -198,9 +207,9 @@ class Run:
         error, output = self._try(cell["visible"], self.binds.get(cell["task"], []))
         failed = "visible" if error else ""
         if not error and cell["hidden"].strip():
-            self.names["secret_rng"] = self._secret_rng
+            self.names |= {"secret_rng": self._secret_rng, "left_by": left_by}
             error, output = self._try(cell["hidden"], [])
-            del self.names["secret_rng"]
+            del self.names["secret_rng"], self.names["left_by"]
             failed = "hidden" if error else ""
         self.outcomes[str(number)] = {"error": error, "failed": failed, "output": output}
 

@@ -152,23 +152,12 @@ def _rng(kind, state, told):
     return np.random.Generator(bits)
 
 
-def take_back(original, returned) -> None:
-    """Make `original` what a call has made of it, as far as it can be changed in place."""
-    if isinstance(original, np.ndarray):
-        if isinstance(returned, np.ndarray) and returned.shape == original.shape and original.flags.writeable:
-            original[...] = returned
-    elif isinstance(original, np.random.Generator) and isinstance(returned, np.random.Generator):
+def go_on(original, returned) -> None:
+    """Let a generator go on where a call has left it; nothing else that a test holds is changed by a student's function."""
+    if isinstance(original, np.random.Generator) and isinstance(returned, np.random.Generator):
         original.bit_generator.state = returned.bit_generator.state
     elif isinstance(original, np.random.RandomState) and isinstance(returned, np.random.RandomState):
         original.set_state(returned.get_state())
-    elif isinstance(original, list) and isinstance(returned, list):
-        original[:] = returned
-    elif isinstance(original, dict) and isinstance(returned, dict):
-        original.clear()
-        original.update(returned)
-    elif isinstance(original, tuple) and isinstance(returned, tuple):
-        for one, other in zip(original, returned):
-            take_back(one, other)
 
 
 def send(channel: socket.socket, message) -> None:

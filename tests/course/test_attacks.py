@@ -176,14 +176,14 @@ def test_a_right_answer_that_loses_points_stops_the_build(tmp_path):
 
 
 def test_functions_get_what_tests_give_and_tests_see_what_they_do(both, tmp_path):
-    """Generators go on where the function left them, lists and arrays show what was done to them, exceptions keep their class."""
+    """Generators go on where the function left them, what was done to lists and arrays can be asked for, exceptions keep their class."""
     hidden = """
 rng, twin = np.random.default_rng(3), np.random.default_rng(3)
 assert mean(rng) == twin.normal() and rng.normal() == twin.normal(), "generators travel by their state"
 assert np.random.default_rng(4).spawn(1)[0].normal() == mean({"spawn": np.random.default_rng(4)}), "and their children are the same"
 numbers, array = [3, 1, 2], np.array([3.0, 1.0, 2.0])
-assert mean(numbers) == "sorted" and numbers == [1, 2, 3], "a list that was sorted in place"
-assert mean(array) == "sorted" and array.tolist() == [1, 2, 3], "an array that was sorted in place"
+assert mean(numbers) == "sorted" and left_by(mean) == ([1, 2, 3],) and numbers == [3, 1, 2], "a list sorted in place, there alone"
+assert mean(array) == "sorted" and left_by(mean)[0].tolist() == [1, 2, 3] and array.tolist() == [3, 1, 2], "and an array"
 for kind in (ValueError, KeyError, ZeroDivisionError):
     try:
         mean(kind.__name__)
