@@ -7,8 +7,11 @@ import os
 import sys
 from pathlib import Path
 
+from press import surroundings
 from press.errors import PressError
 from press.source import ROOT
+
+OWN = "COURSE_SURROUNDINGS"  # set where this runs in the book's surroundings, whatever the user has set for other work
 
 
 def build(arguments) -> None:
@@ -55,4 +58,8 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    if OWN not in os.environ:
+        command = [sys.executable, "-m", "course", *sys.argv[1:]]
+        os.execve(sys.executable, command, surroundings.variables(ROOT, "quick") | {OWN: "1"})
+    surroundings.settle_process()
     sys.exit(main())
