@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from course import build, handed_in, report, secret, table
+from course import build, handed_in, platforms, policy, report, secret, table
 from course.assignment import Assignment, assignment, assignments
 from course.forks import in_forks
 from course.handed_in import File, Notebook, Student
@@ -45,6 +45,7 @@ class Submission:
     status: str = ""
     reason: str = ""
     late: bool = False
+    platform: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -89,7 +90,7 @@ def _newest(student, attempts):
     """The attempt that counts: the newest by date; where dates do not tell, the last by name, and the row is to be looked at."""
     attempts = sorted(attempts, key=lambda file: (file.time or 0.0, _in_order(file.name)))
     chosen = attempts[-1]
-    submission = Submission(student.person, chosen.name, chosen.notebook, late=student.late)
+    submission = Submission(student.person, chosen.name, chosen.notebook, late=student.late, platform=student.platform)
     others = [file for file in attempts if file.notebook.digest != chosen.notebook.digest]
     open_ones = [file for file in others if file.time is None or file.time == chosen.time or chosen.time is None]
     if open_ones:
@@ -123,7 +124,7 @@ def _looks_like_notebook(file):
 
 
 def _without(student, notebooks):
-    submission = Submission(student.person, late=student.late)
+    submission = Submission(student.person, late=student.late, platform=student.platform)
     if notebooks:
         submission.status, submission.reason = "another assignment", f"The notebook belongs to the assignment {', '.join(sorted(notebooks))}."
     elif student.files:
@@ -161,9 +162,14 @@ def run(blank: Blank, notebook: Notebook, seeds: dict[str, str], jail: Jail) -> 
     if merged.missing:
         reasons.append(f"Missing: {', '.join(merged.missing)}.")
     return {
-        "status": status, "reasons": reasons + merged.notes, "points": points, "tests": tests, "remarks": remarks, "untouched": merged.untouched,
+        "status": status, "reasons": reasons + merged.notes, "points": points, "asked": {test.id: _asked(test) for test in blank.assignment.tests}, "tests": tests, "remarks": remarks, "untouched": merged.untouched,
         "answers": merged.answers, "code": merged.code, "cpu": reply["cpu"], "seconds": reply["seconds"], "clean": reply["clean"],
     }
+
+
+def _asked(test):
+    """A test as it was when it was run: a digest of it, and its points."""
+    return [hashlib.sha256(f"{test.visible}\0{test.hidden}".encode()).hexdigest()[:16], test.points]
 
 
 def _outcome(outcome):
@@ -185,6 +191,8 @@ class Course:
     def __init__(self, root: Path = source.ROOT, place: Path | None = None, class_name: str = ""):
         if class_name and not re.fullmatch(r"\w[\w .-]*", class_name):
             raise PressError(f"CLASS={class_name} is no name for a folder: use letters, digits, dots and hyphens.")
+        if class_name in [found.name for found in assignments(root)]:
+            raise PressError(f"CLASS={class_name} is the name of an assignment: choose another for the class.")
         self.root = root
         self.place = (place or root / "build/course/grades") / class_name
         self.secret = secret.course_secret(root)
@@ -205,10 +213,17 @@ class Course:
         for name in sorted_:
             self._prepare(name)
         with self._alone():
+            rules = policy.read(self.place / "policy.yml")
             books = {name: GradeBook(blanks[name].assignment, self.place / name, found) for name, found in sorted_.items()}
             for name, found in sorted_.items():
                 self._grade_one(blanks[name], found, books[name], pool)
-                tables[name] = report.write(blanks[name].assignment, books[name].entries, self.place / name, pool.protections)
+                unknown = rules.check(name, [person_of(entry) for entry in books[name].entries.values()])
+                if unknown:
+                    print(f"{name}: policy.yml names {', '.join(unknown)}, who handed in nothing", flush=True)
+                tables[name] = report.write(blanks[name].assignment, books[name].entries, self.place / name, pool.protections, rules)
+                if books[name].regraded:
+                    table.replace_and_keep(self.place / name / "regraded.csv", table.as_csv(books[name].regraded))
+                    print(f"{name}: points changed in a new run, {(self.place / name / 'regraded.csv')} says whose and why", flush=True)
         return tables
 
     def _blanks(self, asked):
@@ -287,6 +302,7 @@ class GradeBook:
     def __init__(self, assignment: Assignment, folder: Path, submissions: list[Submission]):
         self.folder = folder / "gradebook"
         self.entries: dict[str, dict] = {}
+        self.regraded: list[dict] = []
         new = {submission.person for submission in submissions}
         for path in sorted(self.folder.glob("*.json")):
             entry = _stored(path)
@@ -312,9 +328,12 @@ class GradeBook:
                 notes.append(f"It takes the place of {old['file']}, which was graded before.")
             given = self.given.get(person.key, old["by hand"] if old else {})
             entry = {
-                "name": person.name, "number": person.number, "file": submission.file, "status": submission.status, "late": submission.late, "notes": notes,
+                "name": person.name, "number": person.number, "file": submission.file, "status": submission.status, "late": submission.late,
+                "platform": submission.platform, "notes": notes,
                 "depends on": depends, "record": record, "by hand": given,
             }
+        if old and old["depends on"] and entry["depends on"] != old["depends on"]:
+            self.regraded += platforms.regraded(old, entry, person)
         if entry != old:
             self._write(entry)
         self.entries[person.key] = entry
@@ -395,7 +414,7 @@ def _stored(path):
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
         person_of(entry)
-        return entry | {"record": entry["record"], "by hand": entry["by hand"], "depends on": entry["depends on"]}
+        return {"platform": "", "late": False} | entry | {name: entry[name] for name in ("record", "by hand", "depends on", "notes", "file", "status")}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -407,7 +426,7 @@ def _engine():
     digest = hashlib.sha256(sys.version.encode())
     for folder in (Path(__file__).parent, Path(unlabeled.__file__).parent):
         for path in sorted(folder.glob("*.py")):
-            if path.name not in ("report.py", "table.py", "names.py"):  # how a grade is shown does not change it
+            if path.name not in ("report.py", "table.py", "names.py", "platforms.py", "policy.py", "__main__.py", "make.py"):  # how a grade is shown does not change it
                 digest.update(path.read_bytes())
     return digest.digest()
 

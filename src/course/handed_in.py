@@ -75,6 +75,7 @@ class Student:
 
     person: Person
     files: list[File] = field(default_factory=list)
+    platform: str = ""
     late: bool = False
     doubts: list[str] = field(default_factory=list)
 
@@ -111,7 +112,7 @@ def _people(pairs: Iterator[tuple[Named, Iterator[File]]]) -> list[Student]:
     found: dict[Person, Student] = {}
     for named, files in pairs:
         student = found.setdefault(named.person, Student(named.person))
-        student.late |= named.late
+        student.platform, student.late = named.platform, student.late or named.late
         student.doubts += named.doubts
         for file in files:
             if len(student.files) >= MOST_FILES:

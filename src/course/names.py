@@ -47,19 +47,20 @@ class Named:
     """What the name of one entry says."""
 
     person: Person
+    platform: str = ""
     late: bool = False
     doubts: list[str] = field(default_factory=list)
 
 
 def who(entries: dict[str, bool]) -> dict[str, Named]:
     """Name the person behind each entry; `entries` tells of each whether it is a folder."""
-    for pattern in (MOODLE, CANVAS):
+    for platform, pattern in (("Moodle", MOODLE), ("Canvas", CANVAS)):
         found = {entry: pattern.fullmatch(entry) for entry in entries}
         # Canvas hands out files only, and a file of Moodle's carries its own name after the pattern.
         fits = all(match and (folder == (not match["file"])) for match, folder in zip(found.values(), entries.values()))
         if entries and fits:
             return {
-                entry: Named(Person(clean(match["name"]), match["number"]), bool(match.groupdict().get("late")))
+                entry: Named(Person(clean(match["name"]), match["number"]), platform, bool(match.groupdict().get("late")))
                 for entry, match in found.items()
             }
     return _as_they_stand(entries)

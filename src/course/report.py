@@ -9,9 +9,11 @@ import os
 import statistics
 from pathlib import Path
 
+from course import platforms
 from course.assignment import Assignment
 from course.jail import CANNOT
 from course.names import Person
+from course.policy import Policy
 from course.table import BY_HAND, as_csv, replace, replace_and_keep, safe, short
 
 PAGE = """<!doctype html>
@@ -29,14 +31,20 @@ pre {{ white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid #8886; 
 """
 
 
-def write(assignment: Assignment, entries: dict[str, dict], folder: Path, protections) -> list[dict]:
-    """Write grades.csv, feedback/, answers.html and the summary of the class into `folder`; return the table's rows."""
+def write(assignment: Assignment, entries: dict[str, dict], folder: Path, protections, policy: Policy) -> list[dict]:
+    """Write grades.csv, what platforms take, feedback/, answers.html and the summary into `folder`; return the table's rows."""
     shown = sorted(entries.values(), key=lambda entry: (entry["name"], entry["number"]))
-    rows = [row_of(assignment, entry) for entry in shown]
+    rows = [row_of(assignment, entry, policy) for entry in shown]
     replace_and_keep(folder / "grades.csv", as_csv(rows))
-    for entry, row in zip(shown, rows):
-        person = Person(entry["name"], entry["number"])
-        _page(folder / "feedback" / f"{person.slug}.html", feedback(assignment, person, entry["record"], row))
+    people = [Person(entry["name"], entry["number"]) for entry in shown]
+    pages = [feedback(assignment, person, entry["record"], row) for person, entry, row in zip(people, shown, rows)]
+    for person, page in zip(people, pages):
+        _page(folder / "feedback" / f"{person.slug}.html", page)
+    for platform, rows_for in (("Canvas", platforms.canvas), ("Moodle", platforms.moodle)):
+        if any(entry["platform"] == platform for entry in shown):
+            replace(folder / f"{platform.lower()}.csv", as_csv(rows_for(assignment, shown, rows)))
+    if any(entry["platform"] == "Moodle" for entry in shown):
+        replace(folder / "feedback-moodle.zip", platforms.feedback_zip(shown, pages))
     if any(task.written for task in assignment.tasks):
         _page(folder / "answers.html", _answers(assignment, shown))
     records = [entry["record"] for entry in shown]
@@ -50,7 +58,7 @@ def _page(path, text):
     replace(path, text.encode("utf-8", "replace"))
 
 
-def row_of(assignment: Assignment, entry: dict) -> dict:
+def row_of(assignment: Assignment, entry: dict, policy: Policy = Policy()) -> dict:
     """The row of one person in the table."""
     record = entry["record"]
     row = {"student": safe(entry["name"]), "number": entry["number"]}
@@ -68,10 +76,18 @@ def row_of(assignment: Assignment, entry: dict) -> dict:
     reasons = [*entry["notes"], *record["reasons"]]
     if waiting:
         reasons.append("Written answers are still to be graded.")
+    person = Person(entry["name"], entry["number"])
+    days = policy.days(assignment.name, person, entry["late"])
+    off = policy.off(total, days)
+    if days:
+        told = f"{short(days)} {'day' if days == 1 else 'days'} late" + (f": {short(off)} points are taken off." if off else ".")
+        reasons.insert(0, told)
+    elif entry["late"]:
+        reasons.insert(0, "Marked as late by the platform, within the extra days.")
     return row | {
-        "total": short(total), "out of": assignment.points, "status": entry["status"] or record["status"],
+        "days late": short(days), "taken off": short(off), "total": short(round(total - off, 2)), "out of": assignment.points, "status": entry["status"] or record["status"],
         "reason": safe(" ".join(reasons) or ("All tests were run." if record["status"] == "graded" else "Nothing was filled in.")),
-        "key": Person(entry["name"], entry["number"]).key,
+        "key": person.key,
     }
 
 

@@ -377,7 +377,7 @@ def test_a_rerun_grades_what_changed_keeps_points_by_hand_and_survives_a_kill(pr
     assert "3 of 3" in capsys.readouterr().out
     table = tmp_path / "grades/tiny/grades.csv"
     lines = table.read_text(encoding="utf-8-sig").splitlines()
-    assert lines[1].startswith("ann,,3,2,,5,9")
+    assert lines[1].startswith("ann,,3,2,,0,0,5,9")
     table.write_text("\n".join([lines[0], lines[1].replace("ann,,3,2,,", "ann,,3,2,3.5,"), *lines[2:]]))
     save(place / "bob.ipynb", make.answered(both, "a"))
     broken = tmp_path / "grades/tiny/gradebook/cai.json"

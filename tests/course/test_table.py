@@ -4,11 +4,11 @@ import json
 import os
 
 import pytest
-from tinycourse import TinyCourse
+from tinycourse import ASSIGNMENT, TinyCourse
 
 from course import make, table
 from course.grade import Course, blank
-from course.sandbox import Limits
+from course.jail import Limits
 from press.errors import PressError
 
 NAMES = ("ann", "Jörg", "王小明")
@@ -19,16 +19,18 @@ class Pool:
 
     limits, protections = Limits(), []
 
-    def run(self, blank, notebook, seeds):
-        tasks = [task for task in blank.assignment.tasks if not task.written]
-        return {
-            "status": "graded", "reasons": [], "points": {task.id: task.points for task in tasks}, "remarks": [], "untouched": [], "answers": {"report": "Words."},
-            "tests": {test.id: {"passed": True, "failed": "", "error": "", "output": ""} for test in blank.assignment.tests}, "code": {}, "cpu": 0.0, "seconds": 0.0,
-        }
+    def __init__(self, fails=()):
+        self.fails = fails
 
-    def each(self, function, items):
+    def run(self, blank, items, seeds):
+        tests = {test.id: {"passed": test.id not in self.fails, "failed": "", "error": "", "output": ""} for test in blank.assignment.tests}
+        tasks = [task for task in blank.assignment.tasks if not task.written]
         for item in items:
-            function(item)
+            yield item, {
+                "status": "graded", "reasons": [], "remarks": [], "untouched": [], "answers": {"report": "Words."}, "code": {}, "cpu": 0.0, "seconds": 0.0,
+                "tests": tests, "points": {task.id: sum(test.points for test in task.tests if tests[test.id]["passed"]) for task in tasks},
+                "asked": {test.id: [test.source, test.points] for test in blank.assignment.tests},
+            }
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +50,8 @@ def graded(project, content, tmp_path):
         (tmp_path / "in").mkdir(exist_ok=True)
         (tmp_path / "in" / f"{name}.ipynb").write_text(content)
 
-    def grade(folder="in", class_name=""):
-        rows = Course(project.root, tmp_path / "grades", class_name).grade(tmp_path / folder, Pool())["tiny"]
+    def grade(folder="in", class_name="", fails=()):
+        rows = Course(project.root, tmp_path / "grades", class_name).grade(tmp_path / folder, Pool(fails))["tiny"]
         return {row["student"]: row for row in rows}
 
     grade()
@@ -88,11 +90,11 @@ def test_what_spreadsheets_write_is_read(graded, path, encoding, delimiter):
     (lambda data: data.replace(b"report (by hand)", b"essay", 1), "no column 'report \\(by hand\\)'"),
     (lambda data: data.replace(b"student", b"name", 1), "no column 'student'"),
     (lambda data: data.replace(b"5,9,graded", b"5,9,graded,,,,,", 1), "more cells than the header"),
-    (lambda data: data.replace(b",5,9,", b"four,5,9,", 1), "has 'four' points for report"),
-    (lambda data: data.replace(b",5,9,", b"40,5,9,", 1), "a number from 0 to 4"),
-    (lambda data: data.replace(b",5,9,", b"nan,5,9,", 1), "a number from 0 to 4"),
-    (lambda data: data.replace(b",5,9,", b"2,5,9,", 1).replace(b",s-", b",x-", 1), "none of this class"),
-    (lambda data: data + data.splitlines()[1].replace(b",5,9,", b"3,5,9,") + b"\n", "two rows with different points"),
+    (lambda data: data.replace(b",0,0,5,9,", b"four,0,0,5,9,", 1), "has 'four' points for report"),
+    (lambda data: data.replace(b",0,0,5,9,", b"40,0,0,5,9,", 1), "a number from 0 to 4"),
+    (lambda data: data.replace(b",0,0,5,9,", b"nan,0,0,5,9,", 1), "a number from 0 to 4"),
+    (lambda data: data.replace(b",0,0,5,9,", b"2,0,0,5,9,", 1).replace(b",s-", b",x-", 1), "none of this class"),
+    (lambda data: data + data.splitlines()[1].replace(b",0,0,5,9,", b"3,0,0,5,9,") + b"\n", "two rows with different points"),
 ])
 def test_what_cannot_be_read_stops_before_anything_is_written(graded, path, spoil, sentence):
     spoilt = spoil(path.read_bytes())
@@ -192,3 +194,95 @@ def test_two_runs_do_not_write_the_same_table(graded, tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(PressError, match="being graded already"):
             graded()
+
+
+# What platforms take, what lateness costs, and whose points a mended test has changed
+
+
+@pytest.fixture
+def handed(tmp_path, content):
+    """Writes a folder of hand-ins under the names given."""
+
+    def write(folder, *names):
+        for name in names:
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+
+    return write
+
+
+def test_canvas_gets_its_table(graded, handed, tmp_path):
+    handed("canvas", "leeann_12345_901_a.ipynb", "leeann_54321_902_a.ipynb", "doejohn_LATE_777_903_a.ipynb")
+    found = graded("canvas", "canvas")
+    assert len(found) == 2 and found["doejohn"]["days late"] == 1
+    rows = table.rows_of(tmp_path / "grades/canvas/tiny/canvas.csv")
+    assert list(rows[0]) == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Assignment: means"]
+    assert rows[0]["Student"] == "Points Possible" and rows[0]["Assignment: means"] == "9"
+    assert {row["ID"]: row["Assignment: means"] for row in rows[1:]} == {"12345": "5", "54321": "5", "777": "5"}
+    assert not (tmp_path / "grades/canvas/tiny/moodle.csv").exists()
+
+
+def test_moodle_gets_its_worksheet_and_its_feedback(graded, handed, tmp_path):
+    import zipfile
+
+    handed("moodle", "Ann Lee_11_assignsubmission_file_/a.ipynb", "Ann Lee_12_assignsubmission_file_/a.ipynb")
+    graded("moodle", "moodle")
+    rows = table.rows_of(tmp_path / "grades/moodle/tiny/moodle.csv")
+    assert [(row["Identifier"], row["Full name"], row["Grade"], row["Maximum Grade"]) for row in rows] == [
+        ("Participant 11", "Ann Lee", "5", "9"), ("Participant 12", "Ann Lee", "5", "9"),
+    ]
+    with zipfile.ZipFile(tmp_path / "grades/moodle/tiny/feedback-moodle.zip") as archive:
+        assert archive.namelist() == [f"Ann Lee_{number}_assignsubmission_file_/feedback.html" for number in (11, 12)]
+        assert b"5 of 9 points" in archive.read(archive.namelist()[0])
+
+
+def test_lateness_costs_what_the_policy_says(graded, tmp_path, path):
+    give(path, "ann", "3")
+    (tmp_path / "grades/policy.yml").write_text(
+        "off_per_day: 10\nat_most: 25\ndays_late:\n  tiny: {ann: 1.5, Jörg: 9, 王小明: 2}\nextra_days: {王小明: 2, nobody: 1}\n", encoding="utf-8",
+    )
+    found = graded()
+    assert (found["ann"]["taken off"], found["ann"]["total"], found["ann"]["report (by hand)"]) == (1.6, 6.4, 3)
+    assert (found["Jörg"]["taken off"], found["Jörg"]["total"]) == (1.25, 3.75)
+    assert (found["王小明"]["days late"], found["王小明"]["total"]) == (0, 5)
+    assert "1.5 days late: 1.6 points are taken off." in found["ann"]["reason"]
+
+
+@pytest.mark.parametrize("text, sentence", [
+    ("off_per_day: much", "off_per_day must be a number from 0 to 100"), ("off: 10", "and nothing else"), ("[1", "no valid YAML"),
+    ("days_late: {ann: 2}", "give days as name: number"), ("extra_days: {ann: -1}", "give days as name: number"),
+])
+def test_a_policy_that_cannot_be_is_refused(graded, tmp_path, text, sentence):
+    (tmp_path / "grades/policy.yml").write_text(text)
+    with pytest.raises(PressError, match=sentence):
+        graded()
+
+
+def test_a_policy_that_may_mean_two_people_is_refused(graded, handed, tmp_path):
+    handed("canvas", "leeann_12345_901_a.ipynb", "leeann_54321_902_a.ipynb")
+    graded("canvas", "two")
+    (tmp_path / "grades/two/policy.yml").write_text("extra_days: {leeann: 1}")
+    with pytest.raises(PressError, match="leeann may be leeann \\(12345\\) or leeann \\(54321\\)"):
+        graded("canvas", "two")
+    (tmp_path / "grades/two/policy.yml").write_text("extra_days: {leeann (54321): 1}")
+    graded("canvas", "two")
+
+
+def test_a_mended_test_tells_whose_points_changed_and_why(graded, project, tmp_path, path):
+    give(path, "ann", "3")
+    project.assign(ASSIGNMENT.replace("numbers.mean()) < 1e-6", "numbers.mean()) < 1e-5"))
+    try:
+        found = graded(fails=("mean-basic",))
+    finally:
+        project.assign(ASSIGNMENT)
+    rows = table.rows_of(path.parent / "regraded.csv")
+    assert [(row["student"], row["test"], row["before"], row["after"], row["why"]) for row in rows] == [
+        (name, "mean-basic", "2", "0", "the test was changed") for name in sorted(NAMES)
+    ]
+    assert found["ann"]["report (by hand)"] == 3 and found["ann"]["total"] == 6
+
+
+def test_a_class_is_not_called_like_an_assignment(project):
+    with pytest.raises(PressError, match="name of an assignment"):
+        Course(project.root, class_name="tiny")
