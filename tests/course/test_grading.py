@@ -352,8 +352,8 @@ def test_another_assignment_is_told_apart(tmp_path, both, pool):
     (project.root / "book/coursework/second.md").write_text(other)
     chapter = (project.root / "book/foundations/tiny.md").read_text()
     (project.root / "book/foundations/second.md").write_text(chapter)
-    toc = project.root / "_toc.yml"
-    toc.write_text(toc.read_text() + "  - file: notebooks/foundations/second\n")
+    plan = project.root / "book/plan.yml"
+    plan.write_text(plan.read_text().replace("foundations:\n", "foundations:\n  - {name: second, paper: doe2020tiny, question: 'Then?'}\n"))
     from course.assignment import Assignment
 
     place = tmp_path / "in"
