@@ -191,7 +191,7 @@ def test_the_teacher_finds_a_runner_whatever_the_chunk(m):
 def test_selection_score_equals_a_loop(m, rng):
     masks = rng.random((20, 5, 5)) ** 3
     masks[3] = 0.1
-    expected = [mask[mask >= 0.3].mean() if (mask >= 0.3).any() else 0 for mask in masks]
+    expected = [mask[mask >= 0.5].mean() if (mask >= 0.5).any() else 0 for mask in masks]
     assert np.allclose(m.selection_score(masks), expected)
     assert m.selection_score(masks)[3] == 0
 
