@@ -8,21 +8,24 @@ unexport $(filter-out PYTHONIOENCODING,$(filter PYTHON%,$(.VARIABLES)))
 export PYTHONPATH := src
 export PYTHONSAFEPATH := 1
 .DEFAULT_GOAL := help
-.PHONY: book test chapter pair passes blocks check-pairs check new-chapter course grade serve list clean help setup
+.PHONY: book test chapter page pair passes blocks check-pairs check new-chapter course grade serve list clean help setup
 
 book: setup ## install, run the chapters and build the site: build/site/index.html
 	@$(PRESS) book
 
 test: setup ## pass all tests (builds the book first)
-	@$(PRESS) book --check && $(PRESS) passes --chapters "$$PASSES" && $(PY) -m press.surroundings -m pytest
+	@$(PRESS) book --check && $(PRESS) passes --chapters "$$PASSES" && $(PY) -m press.surroundings -m pytest -n auto --dist loadscope
 
 chapter: setup ## run one chapter: NAME=… [PROFILE=full] [SEEDS=10] [FIRST_SEED=1000] [DATASET=my.npz] [CONTROL=1]
 	@$(PRESS) chapter --name "$$NAME" --profile "$$PROFILE" --seeds "$$SEEDS" --first-seed "$$FIRST_SEED" --dataset "$$DATASET" --control "$$CONTROL"
 
+page: setup ## render one chapter's page alone, to look at while writing: NAME=…
+	@$(PRESS) page --name "$$NAME"
+
 pair: setup ## write notebooks/ from the texts in book/
 	@$(PRESS) pair
 
-passes: setup ## rerun chapters on other seeds and for identical outputs: [PASSES=all|touched] [FIRST_SEED=1000]
+passes: setup ## rerun chapters on seeds of which two are the published ones, with PASSES=all also for identical outputs: [PASSES=all|touched] [FIRST_SEED=1000]
 	@$(PRESS) passes --chapters "$$PASSES" --first-seed "$$FIRST_SEED"
 
 blocks: setup ## run chapters on three other blocks of seeds and keep the verdicts for the scorecard: [NAME=…]

@@ -14,7 +14,7 @@ from unlabeled.claims import Ledger
 from unlabeled.runtime import InputError, start
 
 # Refusals that list what was found: the head ends with a colon, and each line below it is a sentence by rules of its own.
-LISTS = {"The chapters break their contract", "A central test flips with the seeds", "The site has errors", "A second run differs", "A seed's values depend on more than the seed", "Jupyter Book is not content"}
+LISTS = {"A referee would stop at", "The chapters break their contract", "A central test flips with the seeds", "The site has errors", "A second run differs", "A seed's values depend on more than the seed", "Jupyter Book is not content"}
 # What to do stands behind a colon, semicolon, comma or conjunction; or the sentence says what must hold.
 VERBS = (
     "add check choose cut declare delete divide drop end file find give keep leave make mark mend move multiply name number pass put remove report rescale run "
@@ -107,18 +107,18 @@ def one_line(done):
 
 
 def test_an_error_that_nobody_expects_is_one_sentence_too(tiny):
-    """A contents file that is no YAML, one that cannot be read, and a file where a folder must be."""
-    (tiny.root / "_toc.yml").write_text("chapters: [")
-    said = one_line(press(tiny.root, "names"))
+    """A configuration that is no YAML, one that cannot be read, and a file where a folder must be."""
+    (tiny.root / "_config.yml").write_text("chapters: [")
+    said = one_line(press(tiny.root, "passes"))
     assert "report it with build/logs/press.log" in said
     assert "Traceback" in (tiny.root / "build/logs/press.log").read_text()
-    (tiny.root / "_toc.yml").unlink()
-    assert "_toc.yml cannot be used" in one_line(press(tiny.root, "names"))
+    (tiny.root / "_config.yml").unlink()
+    assert "_config.yml cannot be used" in one_line(press(tiny.root, "passes"))
     (tiny.root / "build/logs/press.log").unlink()
     (tiny.root / "build/logs").rmdir()
     (tiny.root / "build").rmdir()
     (tiny.root / "build").write_text("a file")
-    assert "Nothing can be written to" in one_line(press(tiny.root, "names"))
+    assert "Nothing can be written to" in one_line(press(tiny.root, "passes"))
 
 
 def test_a_pipe_that_is_closed_is_no_error(tiny):

@@ -193,6 +193,18 @@ def site(arguments) -> None:
     print(f"site: done, open {build().relative_to(ROOT)}", flush=True)
 
 
+def page(arguments) -> None:
+    """Run a chapter if it is outdated, and render its page alone."""
+    from press import flow, pair, site
+
+    if not arguments.name:
+        raise PressError("Name a chapter, such as make page NAME=self-training.")
+    found = source.chapter(arguments.name)
+    pair.write(only=found)
+    flow.require(flow.published([found]))
+    print(f"page: {site.page(found).relative_to(ROOT)}")
+
+
 def serve(arguments) -> None:
     """Serve the built site on this machine until Ctrl-C."""
     import http.server
@@ -249,6 +261,7 @@ def main(words: list[str] | None = None) -> int:
     for option in ("name", "part", "paper"):
         sub.add_argument(f"--{option}", default="")
     command(site)
+    command(page).add_argument("--name", default="")
     command(serve).add_argument("--port", default="")
     surroundings.settle_process()
     arguments = parser.parse_args(words)

@@ -85,8 +85,8 @@ def card(run: Run) -> str:
 def times(run: Run) -> str:
     """What a run costs, measured."""
     record = run.record
-    minutes = max(1, round(record["seconds"] / 60))
-    text = f"about {minutes} minute{'s' if minutes > 1 else ''} on a laptop ({record['cpu_seconds']:.0f} CPU-seconds, {record['peak_mb']:.0f} MB at the most)"
+    minutes = max(1, round(record["reference_seconds"] / 60))
+    text = f"about {minutes} minute{'s' if minutes > 1 else ''} on one core ({record['reference_seconds']:.0f} reference seconds, {record['peak_mb']:.0f} MB at the most)"
     if run.full is None:
         return f"{text}; the full profile: not run, GPU memory not measured"
     full = run.full
@@ -277,12 +277,12 @@ FILTER = """
 
 def status(runs: list[Run]) -> str:
     """Which run each page shows: profile, cost, seeds, device, versions, date."""
-    names = ("Chapter", "Profile", "Seconds", "CPU-seconds", "Peak MB", "Seeds", "Device", "Versions", "Date")
+    names = ("Chapter", "Profile", "Reference seconds", "CPU-seconds", "Peak MB", "Seeds", "Device", "Versions", "Date")
     listed = []
     for run in runs:
         for record in filter(None, (run.record, run.full)):
             packages = ", ".join(f"{name} {version}" for name, version in record["packages"].items())
-            figures = [f"{record[key]:.0f}" for key in ("seconds", "cpu_seconds", "peak_mb")]
+            figures = [f"{record[key]:.0f}" for key in ("reference_seconds", "cpu_seconds", "peak_mb")]
             listed.append(dict(
                 title=run.chapter.title, link=f"{run.chapter.document}.html", profile=record["profile"], stale=record is run.full and run.stale,
                 cells=[*figures, f"{record['seeds'][0]} to {record['seeds'][-1]}", record["device"], packages, record["date"]],

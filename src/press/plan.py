@@ -26,7 +26,7 @@ def read(root: Path) -> dict[str, list[dict]]:
     try:
         plan = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise PressError("book/plan.yml is missing: it lists the chapters.") from None
+        raise PressError("book/plan.yml is missing: write the list of chapters there.") from None
     except yaml.YAMLError as error:
         raise PressError(f"book/plan.yml is no valid YAML: {str(error).splitlines()[0]}.") from None
     if not isinstance(plan, dict) or not all(isinstance(entries, list) for entries in plan.values()):
@@ -83,7 +83,7 @@ def updated(path: Path, root: Path) -> str:
     left, right, block = ("# ", "", _contents(root)) if path.suffix == ".yml" else ("<!-- ", " -->", _table(root))
     marks = re.compile(rf"({re.escape(left + START + right)}\n).*?(^[ ]*{re.escape(left + END + right)}$)", re.DOTALL | re.MULTILINE)
     if not marks.search(text):
-        raise PressError(f"{path.name} lacks the lines {left + START + right!r} and {left + END + right!r}: the list of chapters stands between them.")
+        raise PressError(f"{path.name} lacks the lines {left + START + right!r} and {left + END + right!r}: put them around the list of chapters.")
     return marks.sub(lambda found: f"{found[1]}{block}{found[2]}", text, count=1)
 
 

@@ -17,7 +17,8 @@ from markdown_it import MarkdownIt
 from press import flow, pages, source
 from press.errors import PressError
 from press.records import SCHEMA
-from press.stage import stage, write_notebooks
+from press.source import Chapter
+from press.stage import stage, stage_page, write_notebooks
 from press.surroundings import variables
 
 
@@ -37,8 +38,7 @@ def build(root: Path = source.ROOT) -> Path:
     write_notebooks(new, root)
     _downloads(new, runs)
     (new / "404.html").write_text(not_found(root), encoding="utf-8")
-    mathjax = importlib.metadata.distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")
-    shutil.copytree(mathjax, new / "mathjax", ignore=shutil.ignore_patterns("sre", "a11y"))
+    shutil.copytree(_mathjax(), new / "mathjax", ignore=shutil.ignore_patterns("sre", "a11y"))
     if problems := check(new):
         raise PressError("The site has errors:\n  " + "\n  ".join(problems))
     (new / flow.MADE_FROM).write_text(flow.site_key(root), encoding="utf-8")
@@ -51,8 +51,27 @@ def build(root: Path = source.ROOT) -> Path:
     return site / "index.html"
 
 
-def _render(folder, root):
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(folder), "-W", "--keep-going", "-n", "-q"]
+def page(chapter: Chapter) -> Path:
+    """Render one chapter's page alone, to look at while it is written, and return it; links to other pages lead nowhere.
+
+    Raises
+    ------
+    PressError : if the renderer stops
+    """
+    folder = stage_page(chapter)
+    _render(folder, chapter.root, strict=False)
+    mathjax = folder / "_build/html/mathjax"
+    if not mathjax.is_dir():
+        shutil.copytree(_mathjax(), mathjax, ignore=shutil.ignore_patterns("sre", "a11y"))
+    return folder / "_build/html" / f"{chapter.document}.html"
+
+
+def _mathjax():
+    return importlib.metadata.distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")
+
+
+def _render(folder, root, strict=True):
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(folder), "-q", *(["-W", "--keep-going", "-n"] if strict else [])]
     environment = variables(root) | {"PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", errors="replace", env=environment)
     output = re.sub(r"\x1b\[[\d;]*m", "", done.stdout + done.stderr)
@@ -60,7 +79,7 @@ def _render(folder, root):
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(output, encoding="utf-8")
     warned = [line for line in output.splitlines() if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
-    if done.returncode or warned or not (folder / "_build/html/index.html").is_file():
+    if done.returncode or (strict and warned) or not (folder / "_build/html/index.html").is_file():
         shown = "\n  ".join(warned[:10]) or "\n  ".join(output.splitlines()[-15:])
         raise PressError(f"Jupyter Book is not content (all of it in {log.relative_to(root)}):\n  {shown}")
 

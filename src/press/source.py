@@ -219,11 +219,12 @@ def chapters(root: Path = ROOT) -> list[Chapter]:
     order = [(part, entry["name"]) for part, entries in plan.read(root).items() for entry in entries]
     for part, name in sorted(set(found) - set(order)):
         other = next((there for there, planned in order if planned == name), None)
-        place = f"has it in {other}: move the one or the other" if other else "does not name it: add it there"
-        raise PressError(f"book/{part}/{name}.md is a chapter and book/plan.yml {place}.")
+        if other:
+            raise PressError(f"book/{part}/{name}.md is a chapter and book/plan.yml has it in {other}: move the one or the other.")
+        raise PressError(f"book/{part}/{name}.md is a chapter and book/plan.yml does not name it: add it there.")
     for part, name in order:
         if (part, name) not in found and (root / f"book/{part}/{name}.md").is_file():
-            raise PressError(f"book/plan.yml names {name}, and book/{part}/{name}.md has no chapter: block in its front matter.")
+            raise PressError(f"book/plan.yml names {name}, and book/{part}/{name}.md has no chapter: block in its front matter: add it.")
     return [found[key] for key in order if key in found]
 
 

@@ -52,6 +52,33 @@ def stage(root: Path = source.ROOT) -> Path:
     return folder
 
 
+BESIDE = ("book/glossary", "book/references")  # what a chapter's page is rendered with when it stands alone
+
+
+def stage_page(chapter: Chapter) -> Path:
+    """Lay out one chapter alone, with glossary and references, in build/page; files that stay the same keep their dates."""
+    root, folder = chapter.root, chapter.root / "build/page"
+    beside = [name for name in BESIDE if (root / f"{name}.md").is_file()]
+    files = "".join(f"  - file: {name}\n" for name in beside)
+    _put(folder / "_toc.yml", f"format: jb-book\nroot: {chapter.document}\nchapters:\n{files}".encode())
+    _put(folder / "_config.yml", (root / "_config.yml").read_bytes())
+    for path in sorted((root / "book").rglob("*")):
+        name = path.relative_to(root)
+        if path.is_file() and path.suffix != ".md" and not {"coursework", "results"} & set(name.parts):
+            _put(folder / name, path.read_bytes())
+    for name in beside:
+        text = (root / f"{name}.md").read_text(encoding="utf-8")
+        _put(folder / f"{name}.md", (words.glossary_page(text, root) if name == BESIDE[0] else text).encode())
+    _put(folder / f"{chapter.document}.ipynb", nbformat.writes(staged(pages.load(chapter))).encode())
+    return folder
+
+
+def _put(path, content):
+    if not path.is_file() or path.read_bytes() != content:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
 def _is_chapter(path):
     return path.suffix == ".md" and "chapter" in source.front_matter(path)
 

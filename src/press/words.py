@@ -42,7 +42,7 @@ def _page_entries(path):
     """Entries of the glossary's block: their terms (one a line) and the text below, which is indented."""
     block = BLOCK.search(path.read_text(encoding="utf-8")) if path.is_file() else None
     if path.is_file() and not block:
-        raise PressError(f"{path} has no ```{{glossary}} block: the terms stand in one.")
+        raise PressError(f"{path} has no ```{{glossary}} block: put the terms in one.")
     terms, text = [], []
     for line in (block[1] if block else "").splitlines() + [""]:
         if not line.strip():

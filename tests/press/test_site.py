@@ -282,3 +282,10 @@ def test_a_scorecard_never_lacks_a_chapter(tiny):
     pair.write(tiny.root)
     with pytest.raises(PressError, match="There is no record"):
         site.build(tiny.root)
+
+
+def test_one_page_alone_is_the_page_of_the_site(built):
+    path = site.page(built.chapter)
+    there = (built.root / "build/site" / f"{built.chapter.document}.html").read_text()
+    for piece in ("The first value is", "verdict reproduced", "Everything."):
+        assert piece in path.read_text() and piece in there
