@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from press import __main__, blocks, pair, records, source
+from press import __main__, blocks, flow, pair, records, source
 from press.errors import PressError
 from unlabeled.claims import Ledger
 from unlabeled.runtime import Run
@@ -33,14 +33,13 @@ def test_what_is_written_is_read_and_compared(tiny):
 def test_the_command_runs_each_block_and_keeps_what_came_out(tiny, monkeypatch, capsys):
     """The runs themselves are left to others: records stand in for them."""
     asked = []
-    pair.write(tiny.root)
     monkeypatch.setattr(__main__, "ROOT", tiny.root)
     monkeypatch.setattr(source.chapters, "__defaults__", (tiny.root,))
-    monkeypatch.setattr(pair.write, "__defaults__", (tiny.root,))
-    monkeypatch.setattr(__main__, "flow", lambda arguments: asked.extend(arguments.targets))
+    monkeypatch.setattr(pair, "write", list)
+    monkeypatch.setattr(flow, "require", lambda runs, cores: asked.extend(runs))
     monkeypatch.setattr(records, "read", lambda chapter, path: record(int(path.parent.name.removeprefix("first_seed="))))
     __main__.main(["blocks"])
-    assert asked == [f"build/runs/quick/first_seed={first}/tiny.json" for first in (1000, 2000, 3000)]
+    assert asked == [(tiny.chapter, {"first_seed": first}) for first in (1000, 2000, 3000)]
     assert list(blocks.read(tiny.chapter)["blocks"]) == ["1000", "2000", "3000"]
     assert capsys.readouterr().out == "blocks: book/results/blocks/tiny.json\n"
 
