@@ -445,6 +445,23 @@ def _sleeping():
     return any(b"23456" in _command(pid) and b"sleep" in _command(pid) for pid in filter(str.isdigit, os.listdir("/proc")))
 
 
+def test_what_the_user_has_set_for_other_work_changes_no_grade(project, both, place, tmp_path):
+    """The command itself, asserts switched off, a umask of 077, a HOME that is not there, another locale and back end."""
+    save(place / "good.ipynb", make.answered(both))
+    save(place / "same.ipynb", with_answer(both, "# Task: mean\ndef mean(x):\n    return 12345", "mean"))
+    hostile = {
+        "PYTHONOPTIMIZE": "2", "PYTHONWARNINGS": "error", "PYTHONPATH": str(ROOT / "src"), "PYTHONHASHSEED": "7", "MPLBACKEND": "nonsense", "HOME": str(tmp_path / "none"),
+        "LC_ALL": "tr_TR.ISO-8859-9", "IPYTHONDIR": str(tmp_path / "none"), "PRESS_ROOT": str(project.root), "COURSE_SECRET": "hush",
+    }
+    done = subprocess.run(
+        ["sh", "-c", 'umask 077; exec "$@"', "sh", sys.executable, "-m", "course", "grade", "--submissions", str(place), "--class-name", "hostile"],
+        env={"PATH": os.environ["PATH"]} | hostile, cwd=tmp_path, capture_output=True, text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    text = (project.root / "build/course/grades/hostile/tiny/grades.csv").read_text(encoding="utf-8-sig")
+    assert {row["student"]: (row["mean"], row["guess"]) for row in csv.DictReader(io.StringIO(text))} == {"good": ("3", "2"), "same": ("0", "2")}
+
+
 # What comes of it
 
 

@@ -202,3 +202,78 @@ def test_two_answers_in_one_cell_are_two_answers(both):
 
     found = merged(both, change)
     assert not found.missing and "guess" in found.code["guess"] and "guess" not in found.code["mean"]
+
+
+# What editors and platforms make of a notebook
+
+
+def format_3(content):
+    cells = [{"cell_type": cell["cell_type"], "language": "python", "collapsed": False, "outputs": [], ("input" if cell["cell_type"] == "code" else "source"): cell["source"]} for cell in content["cells"]]
+    return {"metadata": {"name": ""}, "nbformat": 3, "nbformat_minor": 0, "worksheets": [{"cells": cells, "metadata": {}}]}
+
+
+def format_4_0(content):
+    cells = [{"cell_type": cell["cell_type"], "metadata": {}, "source": cell["source"].splitlines(keepends=True)} for cell in content["cells"]]
+    return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 0}
+
+
+def colab(content):
+    cells = [cell | {"metadata": {"id": f"x{number}", "colab": {"base_uri": "https://localhost:8080/"}, "outputId": "0-a"}} for number, cell in enumerate(content["cells"])]
+    return content | {"cells": cells, "metadata": {"colab": {"provenance": [], "toc_visible": True}, "kernelspec": {"name": "python3"}, "accelerator": "GPU"}}
+
+
+def vs_code(content):
+    cells = [cell | {"metadata": {"vscode": {"languageId": "python"}}} for cell in content["cells"]]
+    return content | {"cells": cells, "metadata": {"kernelspec": {"display_name": ".venv", "name": "python3"}, "language_info": {"version": "3.13.0"}}}
+
+
+def widgets(content):
+    return content | {"metadata": {"widgets": {"application/vnd.jupyter.widget-state+json": {"state": {"a": {"model_name": "HBoxModel"}}}}}}
+
+
+@pytest.mark.parametrize("form", [format_3, format_4_0, colab, vs_code, widgets])
+@pytest.mark.parametrize("encode", [
+    lambda text: text.encode(), lambda text: b"\xef\xbb\xbf" + text.encode(), lambda text: text.encode("utf-16"), lambda text: text.replace("\n", "\r\n").encode(),
+])
+def test_every_form_of_a_notebook_is_graded_alike(both, form, encode):
+    from course.merge import merge
+
+    content = make.answered(both)
+    asked = merge(make.as_handed_in(content), both)
+    read = handed_in.read(encode(json.dumps(form(json.loads(json.dumps(content))), indent=1)))
+    found = merge(read, both)
+    assert (found.code, found.answers, found.missing, found.notes) == (asked.code, asked.answers, [], [])
+
+
+def test_nothing_of_a_broken_hand_in_touches_the_others(tmp_path, both, good):
+    """A class with every kind of mess: a row with its reason for each, and the good ones as if alone."""
+    import io
+
+    def zipped(**members):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in members.items():
+                archive.writestr(name.replace("__", "/"), data)
+        return stream.getvalue()
+
+    mess = {
+        "cut": good.encode()[: len(good) // 2], "pdf": b"%PDF-1.7 ...", "html": b"<html><body>Sign in</body></html>", "empty": b"", "image": b"\x89PNG\r\n\x1a\n",
+        "word": zipped(word__document="<w/>"), "nested": zipped(a=zipped(b=zipped(c=zipped(d=good)))), "bomb": zipped(**{f"{n}.ipynb": bytes(handed_in.LARGEST + 1) for n in range(4)}),
+    }
+    for number in range(30):
+        (tmp_path / f"Ann Lee_{number}_assignsubmission_file_").mkdir()
+        (tmp_path / f"Ann Lee_{number}_assignsubmission_file_" / "Untitled.ipynb").write_text(good)
+    for number, (name, data) in enumerate(mess.items(), start=100):
+        (tmp_path / f"{name}_{number}_assignsubmission_file_").mkdir()
+        (tmp_path / f"{name}_{number}_assignsubmission_file_" / ("x.zip" if name in ("word", "nested", "bomb") else "x.ipynb")).write_bytes(data)
+    (tmp_path / "link_200_assignsubmission_file_").mkdir()
+    (tmp_path / "link_200_assignsubmission_file_/x.ipynb").symlink_to("/etc/passwd")
+    (tmp_path / "none_201_assignsubmission_file_").mkdir()
+    found = {one.person.shown: one for one in submissions(tmp_path, both)}
+    assert len(found) == 40 and all(found[f"Ann Lee ({number})"].notebook and not found[f"Ann Lee ({number})"].notes for number in range(30))
+    reasons = {name.split()[0]: one.reason for name, one in found.items() if not one.notebook}
+    for name, why in {
+        "cut": "cut off", "pdf": "a PDF", "html": "HTML", "empty": "empty", "image": "no notebook", "word": "no notebook", "nested": "zips in zips", "bomb": "MB",
+        "link": "links are not followed", "none": "no file",
+    }.items():
+        assert why in reasons[name] and reasons[name].endswith("."), (name, reasons[name])
