@@ -214,11 +214,14 @@ class Run:
         self.outcomes[str(number)] = {"error": error, "failed": failed, "output": output}
 
     def _later_needs(self, number, names):
-        """Whether a later cell of the student's reads a name that a visible test has bound."""
+        """Whether a later cell of the student's reads a name that a visible test has bound, and does not bind it itself."""
         for cell in self.cells[number + 1 :]:
             if cell["kind"] != "test":
                 with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-                    if names & {node.id for node in ast.walk(ast.parse(cell["source"])) if isinstance(node, ast.Name)}:
+                    nodes = list(ast.walk(ast.parse(cell["source"])))
+                    own = {node.arg for node in nodes if isinstance(node, ast.arg)}
+                    own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+                    if names & {node.id for node in nodes if isinstance(node, ast.Name)} - own:
                         return True
         return False
 
