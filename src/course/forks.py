@@ -23,7 +23,8 @@ def in_forks(work: Callable, items: list, slots: list, prepare: Callable = lambd
                 item, slot = waiting.pop(), free.pop()
                 prepare(slot)
                 running[_fork(work, item, slot)] = [item, slot, b""]
-            for pipe, pid in [both for both in running if both[0] in select.select([pipe for pipe, _ in running], [], [])[0]]:
+            ready = select.select([pipe for pipe, _ in running], [], [])[0]
+            for pipe, pid in [both for both in running if both[0] in ready]:
                 if data := os.read(pipe, 1 << 20):
                     running[pipe, pid][2] += data
                     continue

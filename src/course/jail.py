@@ -110,7 +110,8 @@ class Jail:
                 command if plain else [*bwrap(self.limits.disk), *options(), *command], stdin=theirs, stdout=subprocess.DEVNULL, stderr=log,
                 env=environment(home), cwd=home if plain else "/", start_new_session=True,
             )
-        task = {name: getattr(self.limits, name) for name in ("seconds", "memory", "disk", "processes", "keep")}
+        task = {name: getattr(self.limits, name) for name in ("seconds", "memory", "disk", "keep")}
+        task["processes"] = self.limits.processes + (0 if uid else _threads_of_this_user())
         try:
             send(self.control, task | {"modules": list(self.modules), "uid": uid, "places": [home] if plain else [HOME, "/tmp", "/dev/shm"]})
             answer = receive(self.control, time.monotonic() + 180)
@@ -167,6 +168,15 @@ class Jail:
                 pages += int(file.read().split()[1])
                 threads += len(os.listdir(f"/proc/{pid}/task"))
         return threads, pages * resource.getpagesize()
+
+
+def _threads_of_this_user():
+    """The limit on processes counts what its user runs already, on older kernels in a jail, too."""
+    threads = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            threads += len(os.listdir(f"/proc/{name}/task")) if os.stat(f"/proc/{name}").st_uid == os.getuid() else 0
+    return threads
 
 
 def _children(pid):
