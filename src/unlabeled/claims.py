@@ -353,27 +353,6 @@ class Ledger:
         )
         return Claim(self.run, self._claims[id])
 
-    # Until the last chapter files its tests by handle.
-    def _handle(self, claim):
-        if claim not in self._claims:
-            raise InputError(f"There is no claim {claim!r}: declare it with ledger.claim first.")
-        return Claim(self.run, self._claims[claim])
-
-    def greater(self, claim, *args, **kwargs):
-        return self._handle(claim).greater(*args, **kwargs)
-
-    def less(self, claim, *args, **kwargs):
-        return self._handle(claim).less(*args, **kwargs)
-
-    def equivalent(self, claim, *args, **kwargs):
-        return self._handle(claim).equivalent(*args, **kwargs)
-
-    def exact(self, claim, *args, **kwargs):
-        return self._handle(claim).exact(*args, **kwargs)
-
-    def out_of_reach(self, claim, reason):
-        self._handle(claim).out_of_reach(reason)
-
     @property
     def table(self):
         """The claims as a table: end the cell that declares them with it."""

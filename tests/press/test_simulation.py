@@ -31,8 +31,8 @@ def test_the_simulation_applies_the_rule_that_the_ledger_applies():
     low, _ = simulation._intervals(samples)
     for sample, bound in zip(samples, low):
         ledger = Ledger(start("any", profile="quick", seeds=5, first_seed=0, dataset="", control=False))
-        ledger.claim("null", "The mean is above zero.")
-        ledger.greater("null", "mean", "value", sample)
+        null = ledger.claim("null", "The mean is above zero.")
+        null.greater("mean", "value", sample)
         assert (ledger.verdicts()["null"] == "reproduced") == (bound > 0)
 
 
