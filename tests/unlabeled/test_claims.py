@@ -229,7 +229,7 @@ def test_nan_and_infinity_are_refused(way, broken):
     limit = {"equivalent": dict(margin=1.0), "exact": dict(tolerance=1.0)}.get(way, {})
     ledger = ledger_of()
     with refused("gain/up got NaN or infinity"):
-        getattr(ledger, way)("gain", "up", "a gain", [1, 2, 3, 4, broken], **limit)
+        getattr(ledger.gain, way)("up", "a gain", [1, 2, 3, 4, broken], **limit)
     with refused("has no test"):  # nothing was filed
         ledger.to_dict()
 
