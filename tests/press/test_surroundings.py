@@ -104,7 +104,7 @@ def test_what_is_said_is_said_in_the_terminals_characters(both):
 def test_nothing_is_written_outside_build(both):
     _, odd = both
     outside = {path.name for path in odd.root.iterdir()} - {"build", ".snakemake", "book", "notebooks", "src", "Snakefile", "Makefile", "matplotlibrc", "random.py"}
-    assert outside == {"_config.yml", "_toc.yml", "requirements.txt"}
+    assert outside == {"README.md", "_config.yml", "_toc.yml", "requirements.txt"}
 
 
 def test_another_pass_gives_the_same_outputs_in_these_surroundings(both):
