@@ -267,6 +267,7 @@ def main(words: list[str] | None = None) -> int:
     arguments = parser.parse_args(words)
     try:
         arguments.function(arguments)
+        sys.stdout.flush()
     except PressError as error:
         print(f"press: {error}", file=sys.stderr)
         return 1

@@ -63,11 +63,10 @@ def test_ledgers_of_all_verdicts_pass_the_schema():
     up, down, both = [1, 2, 3, 2, 1.5], [-1, -2, -3, -2, -1.5], [1, -1, 2, -2, 0.1]
     ours = Ledger(ledger().run)
     for name, filed in {"reproduced": [up], "partly": [up, both], "mixed": [up, down], "not-reproduced": [down], "undecided": [both]}.items():
-        ours.claim(name, "A statement.")
+        claim = ours.claim(name, "A statement.", name=f"A claim {name}")
         for place, values in enumerate(filed):
-            ours.greater(name, str(place), "a gain", values)
-    ours.claim("out-of-reach", "A statement.")
-    ours.out_of_reach("out-of-reach", "Too small.")
+            claim.greater(str(place), "a gain", values)
+    ours.claim("out-of-reach", "A statement.", name="A claim beyond reach").out_of_reach("Too small.")
     assert ours.verdicts() == {verdict.replace(" ", "-"): verdict for verdict in claims.VERDICTS}
     jsonschema.validate(json.loads(claims.dumps(ours.to_dict() | COST)), SCHEMA, cls=jsonschema.Draft202012Validator)
 

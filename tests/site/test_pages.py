@@ -61,7 +61,7 @@ def opened(context, site):
         page.goto((site / name).as_uri())
         page.wait_for_load_state("load")
         if page.locator(".math").count():
-            page.wait_for_selector("mjx-container", timeout=20_000)
+            page.wait_for_selector("mjx-container", state="attached", timeout=20_000)  # the first may be folded
         return page
 
     yield open_page

@@ -634,6 +634,7 @@ def test_an_unknown_name_is_refused_with_the_known_texts():
 
 
 def test_a_bar_shows_where_somebody_watches(server, cache, monkeypatch, capfd):
+    pytest.importorskip("tqdm", reason="the bar is an extra: the wheel does without tqdm")
     server.files = {"/a": RIGHT}
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     fetch(replace(server.source("/a"), size=len(RIGHT)))
