@@ -247,12 +247,12 @@ def fourfold(x):
 ## Further reading
 
 Nothing more.
-'''
+'''  # noqa: E501
 
-BIB = '''@article{doe2020tiny,
+BIB = """@article{doe2020tiny,
   title={A Tiny {T}ale of Means}, author={Doe, Jane and Roe, Richard and Po{\\'e}, Edgar}, journal={Journal of Means}, year={2020}, url={https://example.org/tiny}
 }
-'''
+"""  # noqa: E501
 
 
 class TinyBook:
@@ -266,23 +266,50 @@ class TinyBook:
         self.write(CHAPTER)
         (root / "book/references.bib").write_text(BIB)
         (root / "book/welcome.md").write_text("# Welcome\n\n<!-- tiles -->\n")
-        (root / "book/plan.yml").write_text("foundations:\n  - {name: tiny, paper: doe2020tiny, question: 'Now?'}\n  - {name: later, paper: doe2020tiny, question: 'When?'}\ndiscovery: []\n")
-        (root / "book/glossary.md").write_text("# Glossary\n\n```{glossary}\nmean\n  A sum, divided.\n```\n")
-        for folder in ("foundations", "discovery"):  # the second has no chapter yet, so its opener is in no list
+        (root / "book/plan.yml").write_text(
+            "foundations:\n  - {name: tiny, paper: doe2020tiny, question: 'Now?'}\n  - {name:"
+            " later, paper: doe2020tiny, question: 'When?'}\ndiscovery: []\n"
+        )
+        (root / "book/glossary.md").write_text(
+            "# Glossary\n\n```{glossary}\nmean\n  A sum, divided.\n```\n"
+        )
+        # the second has no chapter yet, so its opener is in no list
+        for folder in ("foundations", "discovery"):
             (root / "book" / folder).mkdir(exist_ok=True)
-            (root / "book" / folder / "index.md").write_text(f"# {folder.capitalize()}\n\nA part.\n\n<!-- chapters -->\n")
+            (root / "book" / folder / "index.md").write_text(
+                f"# {folder.capitalize()}\n\nA part.\n\n<!-- chapters -->\n"
+            )
         (root / "book/references.md").write_text("# References\n\n```{bibliography}\n```\n")
         (root / "book/404.md").write_text("# Not here\n\n<!-- home -->\n")
-        for name, places in {"scorecard": ["scorecard"], "status": ["status"], "how-we-decide": ["simulation", "chance"], "roadmap": ["roadmap"], "notation": ["symbols"]}.items():
-            (root / f"book/{name}.md").write_text(f"# {name}\n\n" + "\n\n".join(f"<!-- {place} -->" for place in places) + "\n")
+        for name, places in {
+            "scorecard": ["scorecard"],
+            "status": ["status"],
+            "how-we-decide": ["simulation", "chance"],
+            "roadmap": ["roadmap"],
+            "notation": ["symbols"],
+        }.items():
+            (root / f"book/{name}.md").write_text(
+                f"# {name}\n\n" + "\n\n".join(f"<!-- {place} -->" for place in places) + "\n"
+            )
         (root / "book/_static").mkdir()
         (root / "book/_static/book.css").write_text("figure.plate { margin: 0 }\n")
         shutil.copy(ROOT / "book/logo.svg", root / "book/logo.svg")
         (root / "_config.yml").write_text((ROOT / "_config.yml").read_text())
-        names = ["glossary", "notation", "references", "scorecard", "status", "how-we-decide", "roadmap"]
+        names = [
+            "glossary",
+            "notation",
+            "references",
+            "scorecard",
+            "status",
+            "how-we-decide",
+            "roadmap",
+        ]
         files = "".join(f"      - file: book/{name}\n" for name in names)
         marks = f"# {plan.START}\n# {plan.END}\n"
-        (root / "_toc.yml").write_text(f"format: jb-book\nroot: book/welcome\nparts:\n{marks}  - caption: At the end\n    chapters:\n{files}")
+        (root / "_toc.yml").write_text(
+            f"format: jb-book\nroot: book/welcome\nparts:\n{marks}  - caption: At the end\n   "
+            f" chapters:\n{files}"
+        )
         (root / "README.md").write_text(f"# Tiny\n\n<!-- {plan.START} -->\n<!-- {plan.END} -->\n")
         (root / "src").symlink_to(ROOT / "src")
         plan.write(root)
@@ -310,7 +337,11 @@ def tiny(tmp_path):
 @pytest.fixture(scope="session")
 def chromium():
     """Path of Debian's Chromium; on CI its absence is a failure, elsewhere a clear skip."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    path = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if path is None:
         if os.environ.get("CI"):
             pytest.fail("Chromium is missing: .ci/run must install it.")

@@ -11,7 +11,8 @@ from press import surroundings
 from press.errors import PressError
 from press.source import ROOT
 
-OWN = "COURSE_SURROUNDINGS"  # set where this runs in the book's surroundings, whatever the user has set for other work
+# set where this runs in the book's surroundings, whatever the user has set for other work
+OWN = "COURSE_SURROUNDINGS"
 
 
 def build(arguments) -> None:
@@ -19,7 +20,9 @@ def build(arguments) -> None:
     from course.make import make
 
     if arguments.secrets and not arguments.secrets.isdecimal():
-        raise PressError(f"SECRETS={arguments.secrets} is not a whole number: write for instance SECRETS=10.")
+        raise PressError(
+            f"SECRETS={arguments.secrets} is not a whole number: write for instance SECRETS=10."
+        )
     for path in make(asked=arguments.name, more=int(arguments.secrets or 0)):
         print(f"course: wrote {path.relative_to(ROOT)}")
 
@@ -32,15 +35,23 @@ def grade(arguments) -> None:
         raise PressError("Say where the submissions are, such as make grade SUBMISSIONS=handed-in.")
     with Pool() as pool:
         course = Course(class_name=arguments.class_name)
-        tables = course.grade(Path(arguments.cwd, arguments.submissions), pool, arguments.assignment)
+        tables = course.grade(
+            Path(arguments.cwd, arguments.submissions), pool, arguments.assignment
+        )
     for name in tables:
-        print(f"grade: open {(course.place / name).relative_to(ROOT)}/summary.html; the table is grades.csv beside it")
+        print(
+            f"grade: open {(course.place / name).relative_to(ROOT)}/summary.html; the table is"
+            " grades.csv beside it"
+        )
 
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for function, options in ((build, ("name", "secrets")), (grade, ("submissions", "assignment", "class-name"))):
+    for function, options in (
+        (build, ("name", "secrets")),
+        (grade, ("submissions", "assignment", "class-name")),
+    ):
         sub = commands.add_parser(function.__name__, help=function.__doc__)
         sub.set_defaults(function=function, cwd=os.getcwd())
         for option in options:

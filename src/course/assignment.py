@@ -52,7 +52,9 @@ class Test:
 
 @dataclass
 class Task:
-    """What a student hands in: a solution cell with its tests, or (written) a text with its rubric."""
+    """What a student hands in: a solution cell with its tests, or (written) a text with its
+    rubric.
+    """
 
     id: str
     title: str
@@ -104,11 +106,19 @@ class Assignment:
             raise PressError(f"{self.text} has no coursework: block in its front matter.")
         for key, kind in FRONT.items():
             if not isinstance(front.get(key), kind):
-                raise PressError(f"{self.text}: the front matter's coursework.{key} must be a {kind.__name__}.")
+                raise PressError(
+                    f"{self.text}: the front matter's coursework.{key} must be a {kind.__name__}."
+                )
         if not isinstance(front.setdefault("examples", {}), dict):
-            raise PressError(f"{self.text}: the front matter's coursework.examples must give a Python expression to each name.")
+            raise PressError(
+                f"{self.text}: the front matter's coursework.examples must give a Python expression"
+                " to each name."
+            )
         if front["chapter"] != self.name:
-            raise PressError(f"{self.text}: coursework.chapter is {front['chapter']!r}, but the file is called {self.name}.md.")
+            raise PressError(
+                f"{self.text}: coursework.chapter is {front['chapter']!r}, but the file is called"
+                f" {self.name}.md."
+            )
         return front
 
     @property
@@ -125,7 +135,10 @@ class Assignment:
         try:
             return jupytext.reads(self.text.read_text(encoding="utf-8"), fmt="md:myst").cells
         except MystMetadataParsingError as error:
-            raise PressError(f"{self.text}: {str(error).splitlines()[0].rstrip('.:; ')}: put an option's text with a colon in it in quotes.") from None
+            raise PressError(
+                f"{self.text}: {str(error).splitlines()[0].rstrip('.:; ')}: put an option's text"
+                " with a colon in it in quotes."
+            ) from None
 
     @cached_property
     def tasks(self) -> list[Task]:
@@ -167,7 +180,11 @@ class Assignment:
         """The calls that the texts name in code spans, as in `fixed(theta)`."""
         found = {}
         for cell in self.cells:
-            for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", cell.source) if cell.cell_type == "markdown" and self.kind(cell) == "" else ():
+            for span in (
+                re.findall(r"(?<!`)`([^`\n]+)`(?!`)", cell.source)
+                if cell.cell_type == "markdown" and self.kind(cell) == ""
+                else ()
+            ):
                 try:
                     tree = ast.parse(span, mode="eval")
                 except SyntaxError:
@@ -184,7 +201,9 @@ class Assignment:
         for cell in self.cells:
             kind = self.kind(cell)
             if kind == "" and cell.cell_type == "markdown":
-                heading = (re.findall(r"^#{2,}\s+(.+?)\s*$", cell.source, re.MULTILINE) or [heading])[-1]
+                heading = (
+                    re.findall(r"^#{2,}\s+(.+?)\s*$", cell.source, re.MULTILINE) or [heading]
+                )[-1]
             elif kind in ("task", "written"):
                 tasks.append(self._task(cell, kind, heading))
             elif kind in ("test", "rubric", "right", "wrong"):
@@ -193,7 +212,9 @@ class Assignment:
                 if kind == "wrong":
                     wrong.append(self._wrong(cell, tasks[-1]))
                 else:
-                    {"test": self._add_test, "rubric": self._add_rubric, "right": self._add_right}[kind](cell, tasks[-1])
+                    {"test": self._add_test, "rubric": self._add_rubric, "right": self._add_right}[
+                        kind
+                    ](cell, tasks[-1])
         self._check(tasks, wrong)
         return tasks, wrong
 
@@ -201,10 +222,18 @@ class Assignment:
         """The one tag of the format that a cell carries ("" if none)."""
         tags = cell.metadata.get("tags", [])
         if len(tags) > 1 or set(tags) - set(KINDS):
-            raise self.bad(cell, f"it has the tags {', '.join(tags)}, and at most one of {', '.join(KINDS)} is allowed")
+            raise self.bad(
+                cell,
+                f"it has the tags {', '.join(tags)}, and at most one of {', '.join(KINDS)} is"
+                " allowed",
+            )
         kind = tags[0] if tags else ""
         if kind and (cell.cell_type == "markdown") != (kind in ("written", "rubric")):
-            raise self.bad(cell, f"a {kind} cell must be a {'Markdown' if kind in ('written', 'rubric') else 'code'} cell")
+            raise self.bad(
+                cell,
+                f"a {kind} cell must be a {'Markdown' if kind in ('written', 'rubric') else 'code'}"
+                " cell",
+            )
         return kind
 
     def bad(self, cell, what: str) -> PressError:
@@ -228,13 +257,28 @@ class Assignment:
         written = kind == "written"
         minutes = self._take(cell, "minutes", int)
         if not written and (SOLUTION[0] not in cell.source or SOLUTION[1] not in cell.source):
-            raise self.bad(cell, f"a task holds its solution between {SOLUTION[0]!r} and {SOLUTION[1]!r}")
-        return Task(self._id(cell), heading, minutes, written, cell.source, points=self._take(cell, "points", int) if written else 0)
+            raise self.bad(
+                cell, f"a task holds its solution between {SOLUTION[0]!r} and {SOLUTION[1]!r}"
+            )
+        return Task(
+            self._id(cell),
+            heading,
+            minutes,
+            written,
+            cell.source,
+            points=self._take(cell, "points", int) if written else 0,
+        )
 
     def _add_test(self, cell, task):
         if task.written:
             raise self.bad(cell, "a test follows a written task, which is graded by hand")
-        test = Test(self._id(cell), task.id, self._take(cell, "points", int), self._take(cell, "hint", str, ""), cell.source)
+        test = Test(
+            self._id(cell),
+            task.id,
+            self._take(cell, "points", int),
+            self._take(cell, "hint", str, ""),
+            cell.source,
+        )
         if "secret_rng" in test.visible:
             raise self.bad(cell, "secret_rng is there in hidden tests only")
         if not re.search(r"^\s*assert\b", test.visible, re.MULTILINE):
@@ -245,7 +289,9 @@ class Assignment:
             try:
                 ast.parse(part)
             except SyntaxError as error:
-                raise self.bad(cell, f"visible and hidden part must each be Python of their own ({error.msg})") from None
+                raise self.bad(
+                    cell, f"visible and hidden part must each be Python of their own ({error.msg})"
+                ) from None
         if test.id in [other.id for other in task.tests]:
             raise self.bad(cell, f"the id {test.id!r} is given twice")
         task.tests.append(test)
@@ -258,7 +304,9 @@ class Assignment:
 
     def _add_right(self, cell, task):
         if task.written:
-            raise self.bad(cell, "a right answer follows a written task, which has its model answer")
+            raise self.bad(
+                cell, "a right answer follows a written task, which has its model answer"
+            )
         task.right.append(Right(self._take(cell, "why", str), cell.source))
 
     def _wrong(self, cell, task):
@@ -268,8 +316,19 @@ class Assignment:
             raise self.bad(cell, f"{missing[0]!r} is no test of the task {task.id}")
         expects = self._take(cell, "expects", int)
         if expects != task.points - sum(known[name] for name in fails):
-            raise self.bad(cell, f"it expects {expects} points, but the tests that it fails leave {task.points - sum(known[name] for name in fails)}")
-        return Wrong(task.id, str(cell.metadata.get("group", "a")), tuple(fails), expects, self._take(cell, "why", str), cell.source)
+            raise self.bad(
+                cell,
+                f"it expects {expects} points, but the tests that it fails leave"
+                f" {task.points - sum(known[name] for name in fails)}",
+            )
+        return Wrong(
+            task.id,
+            str(cell.metadata.get("group", "a")),
+            tuple(fails),
+            expects,
+            self._take(cell, "why", str),
+            cell.source,
+        )
 
     def _check(self, tasks, wrong):
         ids = [task.id for task in tasks] + [test.id for task in tasks for test in task.tests]
@@ -279,9 +338,14 @@ class Assignment:
             if not task.points:
                 raise PressError(f"{self.text}: the task {task.id} gives no points.")
             if task.written and not task.rubric:
-                raise PressError(f"{self.text}: the written task {task.id} has no rubric cell after it.")
+                raise PressError(
+                    f"{self.text}: the written task {task.id} has no rubric cell after it."
+                )
             if not task.written and len(task.right) < RIGHTS:
-                raise PressError(f"{self.text}: the task {task.id} lists {len(task.right)} right answers in other clothes and needs {RIGHTS}.")
+                raise PressError(
+                    f"{self.text}: the task {task.id} lists {len(task.right)} right answers in"
+                    f" other clothes and needs {RIGHTS}."
+                )
             if not task.title:
                 raise PressError(f"{self.text}: the task {task.id} stands under no heading.")
         failed = {name for answer in wrong for name in answer.fails}
@@ -289,9 +353,15 @@ class Assignment:
             raise PressError(f"{self.text}: no listed wrong answer fails the test {missing[0]}.")
         pairs = [(answer.group, answer.task) for answer in wrong]
         if twice := [pair for pair in pairs if pairs.count(pair) > 1]:
-            raise PressError(f"{self.text}: the group {twice[0][0]!r} holds two wrong answers to {twice[0][1]}; give one of them another group.")
+            raise PressError(
+                f"{self.text}: the group {twice[0][0]!r} holds two wrong answers to {twice[0][1]};"
+                " give one of them another group."
+            )
         if (needed := sum(task.minutes for task in tasks)) > self.front["minutes"]:
-            raise PressError(f"{self.text}: the tasks take {needed} minutes and the front matter promises {self.front['minutes']}.")
+            raise PressError(
+                f"{self.text}: the tasks take {needed} minutes and the front matter promises"
+                f" {self.front['minutes']}."
+            )
 
 
 def outside(text: str, marks: tuple[str, str]) -> str:
@@ -316,7 +386,11 @@ def _split(text, marks):
 
 def assignments(root: Path = source.ROOT) -> list[Assignment]:
     """All assignments, by name."""
-    return [Assignment(root, path.stem) for path in sorted((root / "book/coursework").glob("*.md")) if "coursework" in source.front_matter(path)]
+    return [
+        Assignment(root, path.stem)
+        for path in sorted((root / "book/coursework").glob("*.md"))
+        if "coursework" in source.front_matter(path)
+    ]
 
 
 def assignment(name: str, root: Path = source.ROOT) -> Assignment:

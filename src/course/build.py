@@ -1,4 +1,6 @@
-"""From an assignment's source to the notebooks that are handed out: the student's and the instructor's."""
+"""From an assignment's source to the notebooks that are handed out: the student's and the
+instructor's.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from pathlib import Path
 
 import nbformat
 
-from press import pair, source
 from course.assignment import SOLUTION, Assignment, Task, inside, outside
+from press import pair, source
 from press.errors import PressError
 
 MARK = "# Task: {}"  # first line of a solution cell: it outlives tools that drop a cell's metadata
@@ -29,7 +31,13 @@ def instructor(assignment: Assignment, wrong: str = "") -> nbformat.NotebookNode
     answers = {answer.task: answer.source for answer in assignment.groups[wrong]} if wrong else {}
     tasks = {task.id: task for task in assignment.tasks}
     cells = [_markdown(opening(assignment, links))]
-    cells.append(_code(pair.BOOTSTRAP.format(repository=links.repository, ref=links.ref), "bootstrap", locked=True))
+    cells.append(
+        _code(
+            pair.BOOTSTRAP.format(repository=links.repository, ref=links.ref),
+            "bootstrap",
+            locked=True,
+        )
+    )
     given, present = 0, _Names()
     for number, cell in enumerate(assignment.cells):
         kind, name = assignment.kind(cell), cell.metadata.get("id", "")
@@ -42,9 +50,13 @@ def instructor(assignment: Assignment, wrong: str = "") -> nbformat.NotebookNode
         elif kind == "written":
             cells.append(_written(tasks[name]))
         elif kind == "task":
-            cells.append(_code(f"{MARK.format(name)}\n{answers.get(name, cell.source)}", name, solution=True))
+            cells.append(
+                _code(f"{MARK.format(name)}\n{answers.get(name, cell.source)}", name, solution=True)
+            )
         elif kind == "test":
-            cells.append(_code(cell.source, name, grade=True, locked=True, points=cell.metadata["points"]))
+            cells.append(
+                _code(cell.source, name, grade=True, locked=True, points=cell.metadata["points"])
+            )
         else:
             given += 1
             text = from_chapter(assignment, cell, present) if kind == "chapter" else cell.source
@@ -53,7 +65,8 @@ def instructor(assignment: Assignment, wrong: str = "") -> nbformat.NotebookNode
     notebook = nbformat.v4.new_notebook(
         cells=cells,
         metadata={
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python"},
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
             "coursework": {"assignment": assignment.name},
         },
     )
@@ -64,20 +77,32 @@ def instructor(assignment: Assignment, wrong: str = "") -> nbformat.NotebookNode
 
 
 def release(assignment: Assignment) -> nbformat.NotebookNode:
-    """The student's notebook: nbgrader's own steps take out solutions and hidden tests and lock what is given.
+    """The student's notebook: nbgrader's own steps take out solutions and hidden tests and lock
+    what is given.
 
     Raises
     ------
     PressError : if text of a solution or of a hidden test survives somewhere
     """
     notebook = _process(
-        instructor(assignment), "LockCells", "ClearSolutions", "ClearOutput", "CheckCellMetadata", "ComputeChecksums", "ClearHiddenTests", "ComputeChecksums", "CheckCellMetadata",
+        instructor(assignment),
+        "LockCells",
+        "ClearSolutions",
+        "ClearOutput",
+        "CheckCellMetadata",
+        "ComputeChecksums",
+        "ClearHiddenTests",
+        "ComputeChecksums",
+        "CheckCellMetadata",
     )
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and "nbgrader" in cell.metadata:
             cell.source = cell.source.replace("YOUR ANSWER HERE", "*Your answer here.*")
     if found := leaks(assignment, notebook):
-        raise PressError(f"{assignment.text}: the student's notebook would show {found[0]!r}, which stands in a solution or a hidden test.")
+        raise PressError(
+            f"{assignment.text}: the student's notebook would show {found[0]!r}, which stands in a"
+            " solution or a hidden test."
+        )
     return _process(notebook, "ComputeChecksums")
 
 
@@ -91,7 +116,9 @@ def _process(notebook, *names):
 
 
 def leaks(assignment: Assignment, notebook: nbformat.NotebookNode, shortest: int = 20) -> list[str]:
-    """Lines of solutions, hidden tests, rubrics and wrong answers that `notebook` shows and the open part of the source does not."""
+    """Lines of solutions, hidden tests, rubrics and wrong answers that `notebook` shows and the
+    open part of the source does not.
+    """
     secret, free = [], []
     for cell in assignment.cells:
         kind = assignment.kind(cell)
@@ -109,36 +136,63 @@ def leaks(assignment: Assignment, notebook: nbformat.NotebookNode, shortest: int
     free_lines = {line.strip() for text in free for line in text.split("\n")}
     shown = "\n".join(cell.source for cell in notebook.cells)
     lines = (line.strip() for text in secret for line in text.split("\n"))
-    return [line for line in lines if len(line) >= shortest and line not in free_lines and line in shown]
+    return [
+        line for line in lines if len(line) >= shortest and line not in free_lines and line in shown
+    ]
 
 
 def opening(assignment: Assignment, links: pair.Links) -> str:
     """The first cell: what there is to gain, how long it takes, what to hand in."""
-    rows = [f"| {task.title} | {task.points}{' (by hand)' if task.written else ''} | {task.minutes} |" for task in assignment.tasks]
+    rows = [
+        f"| {task.title} | {task.points}{' (by hand)' if task.written else ''} | {task.minutes} |"
+        for task in assignment.tasks
+    ]
     rest = assignment.front["minutes"] - sum(task.minutes for task in assignment.tasks)
     rows += [f"| reading, running, checking | | {rest} |"] if rest else []
     chapter = f"[{assignment.chapter.title}]({links.page(assignment.chapter.document)})"
-    return "\n".join([
-        f"# {assignment.title}", "",
-        f"An assignment to the chapter {chapter}.", "",
-        f"**{assignment.points} points, about {assignment.front['minutes']} minutes.**", "",
-        "| task | points | minutes |", "|---|---|---|", *rows, "",
-        f"**Hand in:** {assignment.front['hand_in']}", "",
-        "- Write only in the cells that say `YOUR CODE HERE` or *Your answer here*, and leave their first line as it is. You may add cells of your own.",
-        "- The tests under a task show what is asked. Others that you do not see are run too, with other numbers: an answer that only repeats the numbers shown fails them.",
-        "- Before you hand in, restart the kernel and run all cells from the top: that is how your notebook is graded, on one thread, without a network.",
-    ])
+    return "\n".join(
+        [
+            f"# {assignment.title}",
+            "",
+            f"An assignment to the chapter {chapter}.",
+            "",
+            f"**{assignment.points} points, about {assignment.front['minutes']} minutes.**",
+            "",
+            "| task | points | minutes |",
+            "|---|---|---|",
+            *rows,
+            "",
+            f"**Hand in:** {assignment.front['hand_in']}",
+            "",
+            (
+                "- Write only in the cells that say `YOUR CODE HERE` or *Your answer here*, and"
+                " leave their first line as it is. You may add cells of your own."
+            ),
+            (
+                "- The tests under a task show what is asked. Others that you do not see are run"
+                " too, with other numbers: an answer that only repeats the numbers shown fails"
+                " them."
+            ),
+            (
+                "- Before you hand in, restart the kernel and run all cells from the top: that is"
+                " how your notebook is graded, on one thread, without a network."
+            ),
+        ]
+    )
 
 
 def from_chapter(assignment: Assignment, cell, present: _Names) -> str:
-    """Code of the chapter's method cells: the definitions that `cell` lists by name, all that they need, and their imports.
+    """Code of the chapter's method cells: the definitions that `cell` lists by name, all that they
+    need, and their imports.
 
     What stands in the assignment already (`present`) is not repeated.
     """
     wanted = [name for name in re.split(r"[\s,]+", cell.source.strip()) if name]
     methods, imports = _definitions(assignment)
     if missing := [name for name in wanted if name not in methods]:
-        raise assignment.bad(cell, f"no method cell of the chapter {assignment.chapter.name} defines {missing[0]}")
+        raise assignment.bad(
+            cell, f"no method cell of the chapter {assignment.chapter.name} defines {missing[0]}"
+        )
     needed: set[str] = set()
     while wanted:
         name = wanted.pop()
@@ -148,8 +202,10 @@ def from_chapter(assignment: Assignment, cell, present: _Names) -> str:
     chosen = [definition for name, definition in methods.items() if name in needed]
     uses = set().union(*(definition.uses for definition in chosen)) if chosen else set()
     lines = [line for names, line in imports if names & uses and not names & present.names]
-    head = f"# From the chapter \"{assignment.chapter.title}\"."
-    return "\n\n\n".join(["\n".join([head, *dict.fromkeys(lines)]), *(definition.text for definition in chosen)])
+    head = f'# From the chapter "{assignment.chapter.title}".'
+    return "\n\n\n".join(
+        ["\n".join([head, *dict.fromkeys(lines)]), *(definition.text for definition in chosen)]
+    )
 
 
 class _Names:
@@ -165,7 +221,12 @@ class _Names:
             elif isinstance(node, ast.Import | ast.ImportFrom):
                 self.names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
             elif isinstance(node, ast.Assign):
-                self.names |= {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+                self.names |= {
+                    name.id
+                    for target in node.targets
+                    for name in ast.walk(target)
+                    if isinstance(name, ast.Name)
+                }
 
 
 class _Definition:
@@ -189,7 +250,11 @@ def _definitions(assignment):
                 methods[node.name] = _Definition(node, cell.source.split("\n"))
             elif isinstance(node, ast.Import | ast.ImportFrom):
                 for alias in node.names:
-                    one = ast.Import([alias]) if isinstance(node, ast.Import) else ast.ImportFrom(node.module, [alias], node.level)
+                    one = (
+                        ast.Import([alias])
+                        if isinstance(node, ast.Import)
+                        else ast.ImportFrom(node.module, [alias], node.level)
+                    )
                     imports.append(({(alias.asname or alias.name).split(".")[0]}, ast.unparse(one)))
     return methods, imports
 
@@ -207,19 +272,33 @@ def _code(text, name, *, grade=False, solution=False, locked=False, points=None)
 
 
 def _written(task: Task):
-    text = f"{WRITTEN_MARK.format(task.id)}\n{SOLUTION[0]}\n\n{task.source}\n\n**Rubric**\n\n{task.rubric}\n\n{SOLUTION[1]}"
+    mark = WRITTEN_MARK.format(task.id)
+    text = f"{mark}\n{SOLUTION[0]}\n\n{task.source}\n\n**Rubric**\n\n{task.rubric}\n\n{SOLUTION[1]}"
     cell = nbformat.v4.new_markdown_cell(text)
     cell.metadata["nbgrader"] = _grading(task.id, True, True, False, task.points)
     return cell
 
 
 def _grading(name, grade, solution, locked, points):
-    about = {"schema_version": 3, "grade_id": name, "grade": grade, "solution": solution, "locked": locked, "task": False}
+    about = {
+        "schema_version": 3,
+        "grade_id": name,
+        "grade": grade,
+        "solution": solution,
+        "locked": locked,
+        "task": False,
+    }
     return about | ({"points": points} if grade else {})
 
 
 def _without_title(text):
-    return text.split("\n", 1)[1].strip() if text.startswith("# ") and "\n" in text else "" if text.startswith("# ") else text
+    return (
+        text.split("\n", 1)[1].strip()
+        if text.startswith("# ") and "\n" in text
+        else ""
+        if text.startswith("# ")
+        else text
+    )
 
 
 def as_text(notebook: nbformat.NotebookNode) -> str:
@@ -236,6 +315,9 @@ def write_release(assignment: Assignment, folder: Path) -> Path:
     path.write_text(text, encoding="utf-8")
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo(f"{assignment.name}/{assignment.name}.ipynb", (2020, 1, 1, 0, 0, 0)), text)
+        archive.writestr(
+            zipfile.ZipInfo(f"{assignment.name}/{assignment.name}.ipynb", (2020, 1, 1, 0, 0, 0)),
+            text,
+        )
     path.with_suffix(".zip").write_bytes(packed.getvalue())
     return path

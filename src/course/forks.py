@@ -1,4 +1,6 @@
-"""Work in forked processes, several at a time: each begins with what is imported here, and nothing that it does comes back but its result."""
+"""Work in forked processes, several at a time: each begins with what is imported here, and nothing
+that it does comes back but its result.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,14 @@ import sys
 from collections.abc import Callable, Iterator
 
 
-def in_forks(work: Callable, items: list, slots: list, prepare: Callable = lambda slot: None) -> Iterator[tuple]:
-    """Call `work(item, slot)` for all `items`, one at a time in each of `slots`; yields (item, slot, result) as they come.
+def in_forks(
+    work: Callable, items: list, slots: list, prepare: Callable = lambda slot: None
+) -> Iterator[tuple]:
+    """Call `work(item, slot)` for all `items`, one at a time in each of `slots`; yields (item,
+    slot, result) as they come.
 
-    `prepare(slot)` is called here before each fork. The result must be JSON; it is None if the process ended without one. Whatever
-    ends this generator early ends the processes, too.
+    `prepare(slot)` is called here before each fork. The result must be JSON; it is None if the
+    process ended without one. Whatever ends this generator early ends the processes, too.
     """
     waiting, free, running = list(reversed(items)), list(reversed(slots)), {}
     try:

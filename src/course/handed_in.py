@@ -1,4 +1,6 @@
-"""Find what a class has handed in, whatever its shape, and read notebooks however they were saved."""
+"""Find what a class has handed in, whatever its shape, and read notebooks however they were
+saved.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,14 @@ LARGEST_ZIP = 600_000_000  # bytes of all that one zip unpacks to
 MOST_FILES = 2_000  # of one student
 DAY = 86_400.0
 OLDEST = 20 * 365.25 * DAY  # seconds from 1970 to 1990: no notebook is older
-JUNK = re.compile(r"(^|/)(__MACOSX|\.ipynb_checkpoints|\.git|__pycache__)(/|$)|(^|/)(\.DS_Store|Thumbs\.db|desktop\.ini|\._[^/]*)$")
+JUNK = re.compile(
+    r"(^|/)(__MACOSX|\.ipynb_checkpoints|\.git|__pycache__)(/|$)|(^|/)(\.DS_Store|Thumbs\.db|desktop\.ini|\._[^/]*)$"
+)
 OFFICE = (".docx", ".xlsx", ".pptx", ".odt", ".jar")
 UNUSED = ("outputs", "attachments", "widgets")
-MARK = re.compile(r"^[ \t]*#+[ \t]*task[ \t]*:[ \t]*([a-z0-9-]+)[ \t]*$", re.MULTILINE | re.IGNORECASE)
+MARK = re.compile(
+    r"^[ \t]*#+[ \t]*task[ \t]*:[ \t]*([a-z0-9-]+)[ \t]*$", re.MULTILINE | re.IGNORECASE
+)
 
 
 @dataclass
@@ -87,24 +93,31 @@ class Unreadable(Exception):
 def students(place: Path) -> list[Student]:
     """What `place` (a folder or a zip) holds, by person.
 
-    Folders may be named as a learning platform names them, hold folders and zips, and several attempts; flat files carry
-    the student's name. `names` has the rules.
+    Folders may be named as a learning platform names them, hold folders and zips, and several
+    attempts; flat files carry the student's name. `names` has the rules.
 
     Raises
     ------
     PressError : if there is no such place or nothing in it
     """
     if place.is_dir():
-        entries = {entry.name: entry for entry in sorted(os.scandir(place), key=lambda entry: entry.name)}
+        entries = {
+            entry.name: entry for entry in sorted(os.scandir(place), key=lambda entry: entry.name)
+        }
         entries = {name: entry for name, entry in entries.items() if not JUNK.search(name)}
         named = who({name: entry.is_dir() for name, entry in entries.items()})
         found = _people((named[name], _in_entry(entry)) for name, entry in entries.items())
     elif place.is_file():
         found = _in_class_zip(place)
     else:
-        raise PressError(f"There is no folder or zip {place}: give SUBMISSIONS=… the place that holds what was handed in.")
+        raise PressError(
+            f"There is no folder or zip {place}: give SUBMISSIONS=… the place that holds what was"
+            " handed in."
+        )
     if not found:
-        raise PressError(f"{place} is empty: give SUBMISSIONS=… the place that holds what was handed in.")
+        raise PressError(
+            f"{place} is empty: give SUBMISSIONS=… the place that holds what was handed in."
+        )
     return found
 
 
@@ -116,7 +129,9 @@ def _people(pairs: Iterator[tuple[Named, Iterator[File]]]) -> list[Student]:
         student.doubts += named.doubts
         for file in files:
             if len(student.files) >= MOST_FILES:
-                student.files.append(File("the rest", reason=f"there are more than {MOST_FILES} files"))
+                student.files.append(
+                    File("the rest", reason=f"there are more than {MOST_FILES} files")
+                )
                 break
             student.files.append(file)
     return sorted(found.values(), key=lambda student: (student.person.name, student.person.number))
@@ -143,7 +158,14 @@ def _on_disk(shown, path):
         if not stat.S_ISREG(about.st_mode):
             yield File(shown, reason="it is no plain file, and links are not followed")
         elif about.st_size > LARGEST:
-            yield File(shown, _believed(about.st_mtime), reason=f"it has {about.st_size // 10**6} MB, more than the {LARGEST // 10**6} that are read")
+            yield File(
+                shown,
+                _believed(about.st_mtime),
+                reason=(
+                    f"it has {about.st_size // 10**6} MB, more than the {LARGEST // 10**6} that are"
+                    " read"
+                ),
+            )
         else:
             yield from _files(shown, Path(path).read_bytes(), _believed(about.st_mtime))
     except OSError:
@@ -153,26 +175,37 @@ def _on_disk(shown, path):
 def _in_class_zip(place):
     data = place.read_bytes()
     if not zipfile.is_zipfile(io.BytesIO(data)):
-        raise PressError(f"SUBMISSIONS={place} is neither a folder nor a zip: name the folder that holds what was handed in.")
+        raise PressError(
+            f"SUBMISSIONS={place} is neither a folder nor a zip: name the folder that holds what"
+            " was handed in."
+        )
     entries: dict[str, list[File]] = {}
     folders: dict[str, bool] = {}
     files = list(_members("", data))
     if bad := next((file for file in files if not file.name), None):
         raise PressError(f"{place.name} was not taken: {bad.reason}.")
     paths = [PurePosixPath(file.name).parts for file in files]
-    around = len({path[0] for path in paths}) == 1 and all(len(path) > 1 for path in paths) and (len(paths) > 1 or len(paths[0]) > 2)
+    around = (
+        len({path[0] for path in paths}) == 1
+        and all(len(path) > 1 for path in paths)
+        and (len(paths) > 1 or len(paths[0]) > 2)
+    )
     for file, path in zip(files, paths):  # one folder around everything is seen through
         first, *rest = path[1:] if around else path
         file.name = "/".join(rest) or first
         entries.setdefault(first, []).append(file)
-        folders[first] = folders.get(first, False) or (bool(rest) and not first.lower().endswith(".zip"))
+        folders[first] = folders.get(first, False) or (
+            bool(rest) and not first.lower().endswith(".zip")
+        )
     named = who(folders)
     return _people((named[entry], iter(found)) for entry, found in entries.items())
 
 
 def _files(name, data, moment, depth=0) -> Iterator[File]:
     """The file, read; or those in it, if it is a zip."""
-    if name.lower().endswith(".zip") or (data[:4] == b"PK\x03\x04" and not name.lower().endswith(OFFICE)):
+    if name.lower().endswith(".zip") or (
+        data[:4] == b"PK\x03\x04" and not name.lower().endswith(OFFICE)
+    ):
         if depth > 2:
             yield File(name, moment, reason="it holds zips in zips in zips")
         else:
@@ -185,27 +218,47 @@ def _files(name, data, moment, depth=0) -> Iterator[File]:
 
 
 def _members(name, data, depth=0) -> Iterator[File]:
-    """The files in a zip, unpacked in memory: nothing is written anywhere. Of the zip itself (`name`) it tells what is wrong."""
+    """The files in a zip, unpacked in memory: nothing is written anywhere. Of the zip itself
+    (`name`) it tells what is wrong.
+    """
     total = 0
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for number, info in enumerate(archive.infolist()):
-                path = "/".join(part for part in PurePosixPath(info.filename.replace("\\", "/")).parts if part not in ("..", "/"))
+                path = "/".join(
+                    part
+                    for part in PurePosixPath(info.filename.replace("\\", "/")).parts
+                    if part not in ("..", "/")
+                )
                 if info.is_dir() or not path or JUNK.search(path):
                     continue
                 with archive.open(info) as file:
                     content = file.read(LARGEST + 1)
                 total += len(content)
                 if total > LARGEST_ZIP or number > 10 * MOST_FILES:
-                    yield File(name, reason=f"it unpacks to more than {LARGEST_ZIP // 10**6} MB or {10 * MOST_FILES} files")
+                    yield File(
+                        name,
+                        reason=(
+                            f"it unpacks to more than {LARGEST_ZIP // 10**6} MB or"
+                            f" {10 * MOST_FILES} files"
+                        ),
+                    )
                     return
                 shown = f"{name}/{path}" if name else path
                 if len(content) > LARGEST:
-                    yield File(shown, reason=f"it has more than the {LARGEST // 10**6} MB that are read")
+                    yield File(
+                        shown, reason=f"it has more than the {LARGEST // 10**6} MB that are read"
+                    )
                 else:
                     yield from _files(shown, content, _zip_time(info.date_time), depth + 1)
     except Exception as error:  # the decompressors raise errors of their own
-        yield File(name, reason=f"it cannot be unpacked ({' '.join(str(error).split())[:100] or type(error).__name__})")
+        yield File(
+            name,
+            reason=(
+                "it cannot be unpacked"
+                f" ({' '.join(str(error).split())[:100] or type(error).__name__})"
+            ),
+        )
 
 
 def _zip_time(moment):
@@ -221,7 +274,8 @@ def _believed(moment):
 
 
 def read(data: bytes) -> Notebook:
-    """The notebook in `data`: any encoding, any line ends, also of format 3, whatever else is wrong with it.
+    """The notebook in `data`: any encoding, any line ends, also of format 3, whatever else is wrong
+    with it.
 
     Raises
     ------
@@ -239,7 +293,16 @@ def read(data: bytes) -> Notebook:
     cells = content.get("cells")
     if not isinstance(cells, list):
         sheets = content.get("worksheets")  # format 3
-        cells = [cell for sheet in sheets if isinstance(sheet, dict) for cell in _listed(sheet.get("cells"))] if isinstance(sheets, list) else None
+        cells = (
+            [
+                cell
+                for sheet in sheets
+                if isinstance(sheet, dict)
+                for cell in _listed(sheet.get("cells"))
+            ]
+            if isinstance(sheets, list)
+            else None
+        )
     if cells is None:
         raise Unreadable("it is no notebook but something else in JSON")
     about = content.get("metadata")
@@ -259,9 +322,17 @@ def _what_else(data, text, error):
         return "it is no notebook but an HTML page"
     if start.startswith(b"%pdf"):
         return "it is no notebook but a PDF"
-    if text.lstrip()[:1] == "{" and isinstance(error, json.JSONDecodeError) and error.pos >= len(text.rstrip()) - 1:
+    if (
+        text.lstrip()[:1] == "{"
+        and isinstance(error, json.JSONDecodeError)
+        and error.pos >= len(text.rstrip()) - 1
+    ):
         return "the file is cut off, as after a broken upload"
-    if text.lstrip()[:1] == "{" and isinstance(error, json.JSONDecodeError) and "Unterminated" in error.msg:
+    if (
+        text.lstrip()[:1] == "{"
+        and isinstance(error, json.JSONDecodeError)
+        and "Unterminated" in error.msg
+    ):
         return "the file is cut off, as after a broken upload"
     return "it is no notebook but something else"
 
@@ -284,12 +355,22 @@ def _cell(cell):
     if isinstance(source, list):
         source = "".join(part for part in source if isinstance(part, str))
     source = source if isinstance(source, str) else ""
-    source = source.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "").encode("utf-8", "replace").decode()
+    source = (
+        source.replace("\r\n", "\n")
+        .replace("\r", "\n")
+        .replace("\ufeff", "")
+        .encode("utf-8", "replace")
+        .decode()
+    )
     about = cell.get("metadata")
     about = about.get("nbgrader") if isinstance(about, dict) else None
     grade_id = about.get("grade_id") if isinstance(about, dict) else ""
     kind = cell.get("cell_type")
-    return Cell(kind if kind in ("code", "markdown") else "raw", source, grade_id if isinstance(grade_id, str) else "")
+    return Cell(
+        kind if kind in ("code", "markdown") else "raw",
+        source,
+        grade_id if isinstance(grade_id, str) else "",
+    )
 
 
 def _parts(cell):
@@ -299,4 +380,6 @@ def _parts(cell):
         return [cell]
     ends = [mark.start() for mark in marks[1:]] + [len(cell.source)]
     starts = [0, *ends[:-1]]
-    return [Cell("code", cell.source[start:end].strip("\n"), "") for start, end in zip(starts, ends)]
+    return [
+        Cell("code", cell.source[start:end].strip("\n"), "") for start, end in zip(starts, ends)
+    ]

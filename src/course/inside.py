@@ -1,8 +1,10 @@
-"""What runs in the jail: the first process, which imports what notebooks import, once, and forks a child for each submission.
+"""What runs in the jail: the first process, which imports what notebooks import, once, and forks a
+child for each submission.
 
-It holds no test and no secret. The child runs cells and calls functions as it is asked to; the first process ends it and sweeps away
-all that it has left behind. In the jail (see `jail`) it is process 1: nothing there can end it or look into it, and what it kills
-with one call is all that there is.
+It holds no test and no secret. The child runs cells and calls functions as it is asked to; the
+first process ends it and sweeps away all that it has left behind. In the jail (see `jail`) it is
+process 1: nothing there can end it or look into it, and what it kills with one call is all that
+there is.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class TooLong(BaseException):
 
 
 def main() -> None:
-    """Serve submissions until the grader is gone: b"s" comes with the channel of a new one, b"e" asks for its end."""
+    """Serve submissions until the grader is gone: b"s" comes with the channel of a new one, b"e"
+    asks for its end.
+    """
     control = socket.socket(fileno=os.dup(0))
     os.dup2(os.open("/dev/null", os.O_RDWR), 0)
     task = receive(control)
@@ -66,7 +70,9 @@ def _let_others_look(may: bool) -> None:
 
 
 def _one(control, channel, task):
-    """Run one submission until the grader asks for its end; told are its CPU-seconds, and whether nothing of it is left."""
+    """Run one submission until the grader asks for its end; told are its CPU-seconds, and whether
+    nothing of it is left.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     child = os.fork()
     if child == 0:
@@ -90,11 +96,17 @@ def _confine(task):
     """Give up what this process could do to others; the limits hold for all that it starts."""
     os.setsid()
     _let_others_look(True)
-    with open("/proc/self/statm") if os.path.exists("/proc/self/statm") else io.StringIO("0") as file:
+    with (
+        open("/proc/self/statm") if os.path.exists("/proc/self/statm") else io.StringIO("0")
+    ) as file:
         present = int(file.read().split()[0]) * resource.getpagesize()
     for kind, most in (
-        (resource.RLIMIT_CPU, task["seconds"]), (resource.RLIMIT_AS, present + task["memory"]), (resource.RLIMIT_FSIZE, task["disk"]),
-        (resource.RLIMIT_NOFILE, 256), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NPROC, task["processes"]),
+        (resource.RLIMIT_CPU, task["seconds"]),
+        (resource.RLIMIT_AS, present + task["memory"]),
+        (resource.RLIMIT_FSIZE, task["disk"]),
+        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, task["processes"]),
     ):
         hard = resource.getrlimit(kind)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -108,7 +120,9 @@ def _confine(task):
 
 
 def _end(child, task):
-    """Kill the submission's processes: in the jail all but this one, elsewhere those of its session and of its user."""
+    """Kill the submission's processes: in the jail all but this one, elsewhere those of its session
+    and of its user.
+    """
     with contextlib.suppress(OSError):
         os.kill(-1, signal.SIGKILL) if os.getpid() == 1 else os.killpg(child, signal.SIGKILL)
     if task["uid"]:
@@ -143,7 +157,11 @@ def _open_and_again(function, path, _):
     with contextlib.suppress(OSError):
         os.chmod(os.path.dirname(path), 0o700)
         os.chmod(path, 0o700)
-        shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+        (
+            shutil.rmtree(path, ignore_errors=True)
+            if os.path.isdir(path) and not os.path.islink(path)
+            else os.unlink(path)
+        )
 
 
 def _nothing_shared():
@@ -193,7 +211,9 @@ def shell():
 
 
 class Session:
-    """Does what the grader asks for, in one notebook's namespace: runs a cell, tells what names hold, calls a function."""
+    """Does what the grader asks for, in one notebook's namespace: runs a cell, tells what names
+    hold, calls a function.
+    """
 
     def __init__(self, channel: socket.socket, keep: int):
         import numpy as np
@@ -215,9 +235,14 @@ class Session:
         """Run a cell; the names `given` that it binds are the assignment's own."""
         before = {name: self.names.get(name, self) for name in given}
         error, output, _ = self._limited(lambda: self._cell(source), seconds)
-        self.given |= {name: self.names[name] for name in given if name in self.names and self.names[name] is not before[name]}
+        self.given |= {
+            name: self.names[name]
+            for name in given
+            if name in self.names and self.names[name] is not before[name]
+        }
         if "matplotlib.pyplot" in sys.modules:
-            with contextlib.suppress(Exception):  # a student may have broken it; that is the student's affair
+            # a student may have broken it; that is the student's affair
+            with contextlib.suppress(Exception):
                 sys.modules["matplotlib.pyplot"].close("all")
         return {"error": error, "output": output}
 
@@ -227,21 +252,32 @@ class Session:
             raise error
 
     def look(self, names: list[str]) -> dict:
-        """What each of `names` holds: a value, or that it can be called, or why it cannot be told."""
-        self.names.update(self.given)  # a student may use these names, but functions find what they were given
+        """What each of `names` holds: a value, or that it can be called, or why it cannot be
+        told.
+        """
+        # a student may use these names, but functions find what they were given
+        self.names.update(self.given)
         told = {}
         for name in names:
             if name in self.names:
                 try:
-                    told[name] = {"call": True} if callable(self.names[name]) else {"value": pack(self.names[name])}
+                    told[name] = (
+                        {"call": True}
+                        if callable(self.names[name])
+                        else {"value": pack(self.names[name])}
+                    )
                 except Untravelled as error:
                     told[name] = {"odd": str(error)}
         return told
 
     def call(self, name: str, given: dict, named: dict, seconds: float) -> dict:
-        """Call a function; told is what it returned or raised, what it printed, and what it has made of its arguments."""
+        """Call a function; told is what it returned or raised, what it printed, and what it has
+        made of its arguments.
+        """
         arguments, words = unpack(given, self.names), unpack(named, self.names)
-        error, output, value = self._limited(lambda: pack(self.names[name](*arguments, **words)), seconds)
+        error, output, value = self._limited(
+            lambda: pack(self.names[name](*arguments, **words)), seconds
+        )
         told = {"error": error, "output": output, "value": value}
         with contextlib.suppress(Untravelled):
             made = pack(arguments)
@@ -255,7 +291,8 @@ class Session:
         try:
             signal.setitimer(signal.ITIMER_REAL, max(0.01, seconds), 0.5)
             value = action()
-        except BaseException as raised:  # the alarm may ring anywhere, and a student may raise anything
+        # the alarm may ring anywhere, and a student may raise anything
+        except BaseException as raised:
             error = raised
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -267,7 +304,14 @@ def _system(command):
     """Run a line that begins with `!`, and print what it prints."""
     import subprocess
 
-    done = subprocess.run(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    done = subprocess.run(
+        command,
+        shell=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
     print(done.stdout)
 
 
@@ -296,10 +340,19 @@ def bound(source: str, imports: bool = True) -> set[str]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names} if imports else set()
+            found |= (
+                {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+                if imports
+                else set()
+            )
         elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            found |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+            found |= {
+                name.id
+                for target in targets
+                for name in ast.walk(target)
+                if isinstance(name, ast.Name)
+            }
     return found
 
 

@@ -1,8 +1,10 @@
-"""The jail in which students' code runs: bubblewrap where it works, a plain process with limits elsewhere.
+"""The jail in which students' code runs: bubblewrap where it works, a plain process with limits
+elsewhere.
 
-bubblewrap (`bwrap`, Debian's package bubblewrap) gives a process namespaces and a file tree of its own. In it are the system, Python
-and the helper package, read-only, and an empty home; no network; no process but its own. What it may use is bounded by
-`resource.setrlimit`, and by `inside`, which runs as its process 1.
+bubblewrap (`bwrap`, Debian's package bubblewrap) gives a process namespaces and a file tree of its
+own. In it are the system, Python and the helper package, read-only, and an empty home; no network;
+no process but its own. What it may use is bounded by `resource.setrlimit`, and by `inside`, which
+runs as its process 1.
 """
 
 from __future__ import annotations
@@ -30,8 +32,20 @@ HOME = "/home/student"
 MODES = ("bwrap", "plain")
 FIRST_UID, UIDS = 60_000, 5_000
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-SETTINGS = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "fonts", "alternatives", "passwd", "group", "nsswitch.conf", "mime.types")
-# What some machines do not allow (a fresh /proc in many containers) or older versions do not know is left out, the last first.
+SETTINGS = (
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "fonts",
+    "alternatives",
+    "passwd",
+    "group",
+    "nsswitch.conf",
+    "mime.types",
+)
+# What some machines do not allow (a fresh /proc in many containers) or older versions do not know
+# is left out, the last first.
 OPTIONAL = (("--disable-userns",), ("--proc", "/proc"))
 
 
@@ -70,15 +84,23 @@ class Jail:
         self.limits, self.modules = limits or Limits(), modules
         self.mode = mode or os.environ.get("COURSE_SANDBOX", "")
         if self.mode and self.mode not in MODES:
-            raise PressError(f"COURSE_SANDBOX is {self.mode!r}: use one of {', '.join(MODES)}, or leave it empty.")
+            raise PressError(
+                f"COURSE_SANDBOX is {self.mode!r}: use one of {', '.join(MODES)}, or leave it"
+                " empty."
+            )
         self.process = self.control = self.scratch = None
 
     def __enter__(self):
         if sys.platform != "linux":
-            raise PressError("Students' code is run on Linux only: use a container or a virtual machine.")
+            raise PressError(
+                "Students' code is run on Linux only: use a container or a virtual machine."
+            )
         self.mode = self.mode or ("bwrap" if options() is not None else "plain")
         if self.mode == "bwrap" and options() is None:
-            raise PressError("bwrap does not work on this machine: install the package bubblewrap, or allow users to make namespaces.")
+            raise PressError(
+                "bwrap does not work on this machine: install the package bubblewrap, or allow"
+                " users to make namespaces."
+            )
         self.ready()
         return self
 
@@ -107,23 +129,42 @@ class Jail:
         command = [sys.executable, "-s", "-m", "course.inside"]
         with theirs, open(f"{self.scratch}/log", "wb") as log:
             self.process = subprocess.Popen(
-                command if plain else [*bwrap(self.limits.disk), *options(), *command], stdin=theirs, stdout=subprocess.DEVNULL, stderr=log,
-                env=environment(home), cwd=home if plain else "/", start_new_session=True,
+                command if plain else [*bwrap(self.limits.disk), *options(), *command],
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env=environment(home),
+                cwd=home if plain else "/",
+                start_new_session=True,
             )
         task = {name: getattr(self.limits, name) for name in ("seconds", "memory", "disk", "keep")}
         task["processes"] = self.limits.processes + (0 if uid else _threads_of_this_user())
         try:
-            send(self.control, task | {"modules": list(self.modules), "uid": uid, "places": [home] if plain else [HOME, "/tmp", "/dev/shm"]})
+            send(
+                self.control,
+                task
+                | {
+                    "modules": list(self.modules),
+                    "uid": uid,
+                    "places": [home] if plain else [HOME, "/tmp", "/dev/shm"],
+                },
+            )
             answer = receive(self.control, time.monotonic() + 180)
         except (OSError, TimeoutError, Garbled):
             answer = None
         if answer != {"ready": True}:
             log = Path(self.scratch, "log").read_text(errors="replace").strip()
             self.stop()
-            raise PressError(f"The jail does not start: {log.splitlines()[-1][:300] if log else 'it gave no answer'}.")
+            raise PressError(
+                "The jail does not start:"
+                f" {log.splitlines()[-1][:300] if log else 'it gave no answer'}."
+            )
         if uid and not _readable_by_others(sys.executable, os.__file__):
             self.stop()
-            raise PressError("Python lies where other users cannot read it (its folder is private, or it was installed under a umask of 077): install bubblewrap, or install Python elsewhere.")
+            raise PressError(
+                "Python lies where other users cannot read it (its folder is private, or it was"
+                " installed under a umask of 077): install bubblewrap, or install Python elsewhere."
+            )
 
     def add(self, modules: tuple[str, ...]) -> None:
         """Have `modules` imported as well; a jail that runs without them is started anew."""
@@ -157,7 +198,9 @@ class Jail:
             return {"cpu": 0.0, "clean": False}
 
     def use(self) -> tuple[int, int]:
-        """Processes and threads of the submission, and the bytes of memory that they hold (shared ones counted for each)."""
+        """Processes and threads of the submission, and the bytes of memory that they hold (shared
+        ones counted for each).
+        """
         first = _children(self.process.pid) if self.mode == "bwrap" else [self.process.pid]
         found = level = [child for parent in first for child in _children(parent)]
         while level := [child for parent in level for child in _children(parent)]:
@@ -175,7 +218,11 @@ def _threads_of_this_user():
     threads = 0
     for name in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            threads += len(os.listdir(f"/proc/{name}/task")) if os.stat(f"/proc/{name}").st_uid == os.getuid() else 0
+            threads += (
+                len(os.listdir(f"/proc/{name}/task"))
+                if os.stat(f"/proc/{name}").st_uid == os.getuid()
+                else 0
+            )
     return threads
 
 
@@ -191,17 +238,36 @@ def _children(pid):
 def environment(home: str) -> dict[str, str]:
     """All that a process in the jail finds in its environment: nothing of the user's."""
     return {
-        "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": home, "USER": "student", "TMPDIR": "/tmp" if home == HOME else home,
-        "PYTHONPATH": str(SOURCE), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg",
-        "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": home,
+        "USER": "student",
+        "TMPDIR": "/tmp" if home == HOME else home,
+        "PYTHONPATH": str(SOURCE),
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MPLBACKEND": "agg",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
     }
 
 
 def bwrap(disk: int) -> list[str]:
     """The command that makes the jail, without what may be missing (see `options`)."""
     command = [
-        "bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--as-pid-1", "--new-session", "--uid", "1000", "--gid", "1000",
-        "--cap-drop", "ALL",
+        "bwrap",
+        "--unshare-all",
+        "--unshare-user",
+        "--die-with-parent",
+        "--as-pid-1",
+        "--new-session",
+        "--uid",
+        "1000",
+        "--gid",
+        "1000",
+        "--cap-drop",
+        "ALL",
     ]
     for path in SYSTEM:
         if os.path.islink(path):
@@ -227,7 +293,12 @@ def options() -> tuple[str, ...] | None:
         for chosen in (OPTIONAL[len(OPTIONAL) - number :], OPTIONAL[:number]):
             words = [word for option in OPTIONAL if option in chosen for word in option]
             command = [*bwrap(1 << 20), *words, sys.executable, "-S", "-c", "pass"]
-            if subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environment(HOME)).returncode == 0:
+            if (
+                subprocess.run(
+                    command, stdin=subprocess.DEVNULL, capture_output=True, env=environment(HOME)
+                ).returncode
+                == 0
+            ):
                 return tuple(words)
     return None
 
@@ -235,12 +306,20 @@ def options() -> tuple[str, ...] | None:
 def python_folders() -> list[str]:
     """The folders that this interpreter, the helper package and `inside` need, outermost first."""
     places = {
-        sys.prefix, sys.base_prefix, sys.exec_prefix, *site.getsitepackages(), os.path.dirname(os.path.realpath(sys.executable)),
-        str(SOURCE / "unlabeled"), str(SOURCE / "course"),
+        sys.prefix,
+        sys.base_prefix,
+        sys.exec_prefix,
+        *site.getsitepackages(),
+        os.path.dirname(os.path.realpath(sys.executable)),
+        str(SOURCE / "unlabeled"),
+        str(SOURCE / "course"),
     }
     if site.ENABLE_USER_SITE and os.path.isdir(site.getusersitepackages()):
         places.add(site.getusersitepackages())
-    found = sorted((place for place in map(os.path.abspath, places) if os.path.isdir(place)), key=lambda place: place.count("/"))
+    found = sorted(
+        (place for place in map(os.path.abspath, places) if os.path.isdir(place)),
+        key=lambda place: place.count("/"),
+    )
     covered = [*SYSTEM]
     for place in found:
         if not any(place == other or place.startswith(other + "/") for other in covered):
@@ -250,29 +329,93 @@ def python_folders() -> list[str]:
 
 def _readable_by_others(*paths):
     for path in map(Path, map(os.path.realpath, paths)):
-        if not path.stat().st_mode & 0o004 or not all(folder.stat().st_mode & 0o001 for folder in path.parents):
+        if not path.stat().st_mode & 0o004 or not all(
+            folder.stat().st_mode & 0o001 for folder in path.parents
+        ):
             return False
     return True
 
 
 def protections(mode: str, limits: Limits) -> list[tuple[str, bool, str]]:
-    """What is in force: (protection, whether, what it means), for the instructor's page and the summary."""
+    """What is in force: (protection, whether, what it means), for the instructor's page and the
+    summary.
+    """
     inside, root = mode == "bwrap", os.getuid() == 0
     return [
-        ("limits", True, f"{limits.seconds} seconds a submission, {limits.cell_seconds} a cell or test, {limits.memory >> 20} MB of memory"
-                         f"{'' if inside else ' in a process'}, {limits.disk >> 20} MB in a file, {limits.processes} processes, {limits.keep} characters of output a cell"),
-        ("tests out of reach", True, "hidden tests run in the grader's process; a submission sees the arguments of its functions, and what it returns is compared there"),
-        ("no network", inside, "a submission reaches nothing outside itself" if inside else "a submission can reach the network and send out what it reads"),
-        ("a file tree of its own", inside, "it sees the system, Python and the helper package, read-only, and an empty home that vanishes" if inside
-         else "it sees the files of this machine" + ("" if root else ", and can change all that you can change")),
-        ("processes of its own", inside, "it sees no other process, and all it starts ends with it" if inside
-         else "it sees the other processes of this machine" + ("" if root else ", can end them, and may leave some behind")),
-        ("grades out of reach", inside or root, "grade book, secret and other submissions are not in its file tree" if inside
-         else "grade book, secret and other submissions belong to another user" if root else "grade book and secret belong to the user it runs as: it can read and change them"),
+        (
+            "limits",
+            True,
+            (
+                f"{limits.seconds} seconds a submission, {limits.cell_seconds} a cell or test,"
+                f" {limits.memory >> 20} MB of memory{'' if inside else ' in a process'},"
+                f" {limits.disk >> 20} MB in a file, {limits.processes} processes, {limits.keep}"
+                " characters of output a cell"
+            ),
+        ),
+        (
+            "tests out of reach",
+            True,
+            (
+                "hidden tests run in the grader's process; a submission sees the arguments of its"
+                " functions, and what it returns is compared there"
+            ),
+        ),
+        (
+            "no network",
+            inside,
+            (
+                "a submission reaches nothing outside itself"
+                if inside
+                else "a submission can reach the network and send out what it reads"
+            ),
+        ),
+        (
+            "a file tree of its own",
+            inside,
+            (
+                "it sees the system, Python and the helper package, read-only, and an empty home"
+                " that vanishes"
+                if inside
+                else "it sees the files of this machine"
+                + ("" if root else ", and can change all that you can change")
+            ),
+        ),
+        (
+            "processes of its own",
+            inside,
+            (
+                "it sees no other process, and all it starts ends with it"
+                if inside
+                else "it sees the other processes of this machine"
+                + ("" if root else ", can end them, and may leave some behind")
+            ),
+        ),
+        (
+            "grades out of reach",
+            inside or root,
+            (
+                "grade book, secret and other submissions are not in its file tree"
+                if inside
+                else (
+                    "grade book, secret and other submissions belong to another user"
+                    if root
+                    else (
+                        "grade book and secret belong to the user it runs as: it can read and"
+                        " change them"
+                    )
+                )
+            ),
+        ),
     ]
 
 
 CANNOT = (
-    "A shared kernel is not a wall of its own: for a course in which you expect attacks on the machine, grade in a virtual machine that holds nothing else.",
-    "No sandbox can tell who wrote an answer: let written answers and a short talk count, and take a new secret each term.",
+    (
+        "A shared kernel is not a wall of its own: for a course in which you expect attacks on the"
+        " machine, grade in a virtual machine that holds nothing else."
+    ),
+    (
+        "No sandbox can tell who wrote an answer: let written answers and a short talk count, and"
+        " take a new secret each term."
+    ),
 )

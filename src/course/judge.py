@@ -1,8 +1,10 @@
-"""The grader's side of a run: the student's cells run in the jail, the tests run here, and call the student's functions there.
+"""The grader's side of a run: the student's cells run in the jail, the tests run here, and call the
+student's functions there.
 
-What decides a grade is never where the student's code is. A test sees a student's function as a `Remote`: its arguments travel to
-the jail and what it returns travels back (see `wire`), so no object of the student's, no replaced module and no frame meets a test,
-and what a test holds is changed by nobody.
+What decides a grade is never where the student's code is. A test sees a student's function as a
+`Remote`: its arguments travel to the jail and what it returns travels back (see `wire`), so no
+object of the student's, no replaced module and no frame meets a test, and what a test holds is
+changed by nobody.
 """
 
 from __future__ import annotations
@@ -54,7 +56,10 @@ class Visit:
         until = time.monotonic() + seconds + GRACE
         try:
             send(self.channel, order)
-            while not select.select([self.channel], [], [], 0.1)[0] or time.monotonic() - self.watched > 0.1:
+            while (
+                not select.select([self.channel], [], [], 0.1)[0]
+                or time.monotonic() - self.watched > 0.1
+            ):
                 self._watch(until)
             answer = receive(self.channel, max(until, time.monotonic() + GRACE))
         except TimeoutError:
@@ -94,12 +99,26 @@ class Remote:
         if seconds <= 0:
             raise TooLong
         if any(id(value) in self._secret for value in (*given, *named.values())):
-            raise Untravelled(f"the generator of secret_rng is given to {self.__name__}, which would tell what it draws: draw a seed from it")
+            raise Untravelled(
+                f"the generator of secret_rng is given to {self.__name__}, which would tell what it"
+                " draws: draw a seed from it"
+            )
         try:
             sent, words = pack(given), pack(named)
         except Untravelled as error:
-            raise Untravelled(f"an argument of {self.__name__} cannot travel to it: {error}") from None
-        answer = self._visit.ask({"do": "call", "name": self.__name__, "given": sent, "named": words, "seconds": seconds}, seconds)
+            raise Untravelled(
+                f"an argument of {self.__name__} cannot travel to it: {error}"
+            ) from None
+        answer = self._visit.ask(
+            {
+                "do": "call",
+                "name": self.__name__,
+                "given": sent,
+                "named": words,
+                "seconds": seconds,
+            },
+            seconds,
+        )
         self._visit.output.write(str(answer.get("output", "")))
         if answer.get("error"):
             raise exception(answer["error"])
@@ -115,12 +134,16 @@ class Remote:
 
 
 def left_by(function: Remote) -> tuple:
-    """The arguments of the last call as a student's function has left them; what the test gave it stays as it is."""
+    """The arguments of the last call as a student's function has left them; what the test gave it
+    stays as it is.
+    """
     return function.left
 
 
 def exception(told) -> BaseException:
-    """An exception that stands for one of the student's: of the same built-in class, if there is one, and of the same name."""
+    """An exception that stands for one of the student's: of the same built-in class, if there is
+    one, and of the same name.
+    """
     try:
         names, text = [str(name) for name in told[0]], str(told[1])
     except (TypeError, LookupError):
@@ -130,7 +153,10 @@ def exception(told) -> BaseException:
     if "Untravelled" in names[:1]:
         return Untravelled(f"what it returns cannot be compared: {text}")
     known = [getattr(builtins, name, None) for name in names]
-    base = next((kind for kind in known if isinstance(kind, type) and issubclass(kind, Exception)), Exception)
+    base = next(
+        (kind for kind in known if isinstance(kind, type) and issubclass(kind, Exception)),
+        Exception,
+    )
     name = names[0] if names and names[0].isidentifier() else "Exception"
     for kind in (base, Exception):  # some of the built-in ones want other arguments
         with contextlib.suppress(TypeError):
@@ -143,7 +169,8 @@ def judge(cells: list[dict], seeds: dict[str, str], jail: Jail) -> dict:
 
     Returns
     -------
-    ``ended`` ("done", or why not), ``outcomes`` by number of cell, ``cpu``, ``seconds``, ``clean`` (whether the jail may be used again)
+    ``ended`` ("done", or why not), ``outcomes`` by number of cell, ``cpu``, ``seconds``, ``clean``
+    (whether the jail may be used again)
     """
     begun, used = time.monotonic(), time.process_time()
     visit = Visit(jail)
@@ -156,7 +183,10 @@ def judge(cells: list[dict], seeds: dict[str, str], jail: Jail) -> dict:
     visit.channel.close()
     left = jail.close()
     return {
-        "ended": ended, "outcomes": outcomes, "cpu": left["cpu"] + time.process_time() - used, "seconds": time.monotonic() - begun,
+        "ended": ended,
+        "outcomes": outcomes,
+        "cpu": left["cpu"] + time.process_time() - used,
+        "seconds": time.monotonic() - begun,
         "clean": left["clean"] and ended == "done",
     }
 
@@ -170,7 +200,9 @@ class Run:
         self.names: dict = {"__name__": "__main__"}
         self.secret: set[int] = set()
         self.kept: list = []  # the secret generators, so that no other gets the id of one
-        self.last = max((number for number, cell in enumerate(cells) if cell["kind"] == "test"), default=-1)
+        self.last = max(
+            (number for number, cell in enumerate(cells) if cell["kind"] == "test"), default=-1
+        )
         self.binds = {cell["id"]: cell["binds"] for cell in cells if cell["kind"] == "task"}
         self.answers = set().union(*self.binds.values()) if self.binds else set()
 
@@ -186,24 +218,42 @@ class Run:
         given = sorted(bound(cell["source"]) - self.answers) if cell["kind"] == "given" else []
         seconds = self.visit.limits.cell_seconds
         self.outcomes[str(number)] = {"error": "", "output": "", "stopped": True}
-        answer = self.visit.ask({"do": "run", "source": cell["source"], "seconds": seconds, "given": given}, seconds)
+        answer = self.visit.ask(
+            {"do": "run", "source": cell["source"], "seconds": seconds, "given": given}, seconds
+        )
         if cell["kind"] == "given" and number < self.last:
-            with contextlib.suppress(Exception), contextlib.redirect_stdout(Kept(0)), contextlib.redirect_stderr(Kept(0)):
-                self._here(cell["source"])  # one that needs an answer which is not there stops, and a test says so
-        self.outcomes[str(number)] = {"error": self._said(answer.get("error")), "output": str(answer.get("output", ""))}
+            with (
+                contextlib.suppress(Exception),
+                contextlib.redirect_stdout(Kept(0)),
+                contextlib.redirect_stderr(Kept(0)),
+            ):
+                # one that needs an answer which is not there stops, and a test says so
+                self._here(cell["source"])
+        self.outcomes[str(number)] = {
+            "error": self._said(answer.get("error")),
+            "output": str(answer.get("output", "")),
+        }
 
     def _said(self, error):
         return say(exception(error), self.visit.limits.cell_seconds) if error else ""
 
     def _here(self, source):
-        """Run a cell of the assignment's own in the tests' namespace; asserts count whatever PYTHONOPTIMIZE says."""
+        """Run a cell of the assignment's own in the tests' namespace; asserts count whatever
+        PYTHONOPTIMIZE says.
+        """
         exec(compile(source, "<assignment>", "exec", optimize=0, dont_inherit=True), self.names)
 
     def _test(self, number, cell):
         seconds = self.visit.limits.cell_seconds
-        self.outcomes[str(number)] = {"error": "the notebook ended while it ran", "failed": "visible", "output": ""}
+        self.outcomes[str(number)] = {
+            "error": "the notebook ended while it ran",
+            "failed": "visible",
+            "output": "",
+        }
         if self._later_needs(number, bound(cell["visible"])):
-            self.visit.ask({"do": "run", "source": cell["visible"], "seconds": seconds, "given": []}, seconds)
+            self.visit.ask(
+                {"do": "run", "source": cell["visible"], "seconds": seconds, "given": []}, seconds
+            )
         error, output = self._try(cell["visible"], self.binds.get(cell["task"], []))
         failed = "visible" if error else ""
         if not error and cell["hidden"].strip():
@@ -214,13 +264,19 @@ class Run:
         self.outcomes[str(number)] = {"error": error, "failed": failed, "output": output}
 
     def _later_needs(self, number, names):
-        """Whether a later cell of the student's reads a name that a visible test has bound, and does not bind it itself."""
+        """Whether a later cell of the student's reads a name that a visible test has bound, and
+        does not bind it itself.
+        """
         for cell in self.cells[number + 1 :]:
             if cell["kind"] != "test":
                 with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
                     nodes = list(ast.walk(ast.parse(cell["source"])))
                     own = {node.arg for node in nodes if isinstance(node, ast.arg)}
-                    own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+                    own |= {
+                        node.id
+                        for node in nodes
+                        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+                    }
                     if names & {node.id for node in nodes if isinstance(node, ast.Name)} - own:
                         return True
         return False
@@ -233,7 +289,9 @@ class Run:
         return rng
 
     def _try(self, source, binds):
-        """Run one part of a test; what is said of its failure ("" if it passes), and what it and the student's functions printed."""
+        """Run one part of a test; what is said of its failure ("" if it passes), and what it and
+        the student's functions printed.
+        """
         limit = self.visit.limits.cell_seconds
         until = [time.monotonic() + limit]
         self.visit.output = kept = Kept(self.visit.limits.keep)
@@ -248,8 +306,14 @@ class Run:
         return "", kept.value()
 
     def _bring(self, binds, until):
-        """Put what the student's answer has bound into the tests' namespace: values as they are, functions as `Remote`."""
-        told = self.visit.ask({"do": "look", "names": list(binds)}, self.visit.limits.cell_seconds) if binds else {}
+        """Put what the student's answer has bound into the tests' namespace: values as they are,
+        functions as `Remote`.
+        """
+        told = (
+            self.visit.ask({"do": "look", "names": list(binds)}, self.visit.limits.cell_seconds)
+            if binds
+            else {}
+        )
         for name in binds:
             about = told.get(name)
             if not isinstance(about, dict):
@@ -262,7 +326,10 @@ class Run:
             elif about.get("call"):
                 self.names[name] = Remote(self.visit, name, until, self.secret)
             else:
-                raise Untravelled(f"{name} is {about.get('odd')}, which cannot be compared: make it of numbers, arrays, lists or dicts")
+                raise Untravelled(
+                    f"{name} is {about.get('odd')}, which cannot be compared: make it of numbers,"
+                    " arrays, lists or dicts"
+                )
         for value in self.names.values():
             if isinstance(value, Remote):
                 value._until[:] = until

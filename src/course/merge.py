@@ -1,4 +1,6 @@
-"""Put a student's answers into the instructor's notebook: what is graded is built anew, only answers and own cells are the student's."""
+"""Put a student's answers into the instructor's notebook: what is graded is built anew, only
+answers and own cells are the student's.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from dataclasses import dataclass, field
 import nbformat
 
 from course.assignment import SOLUTION, Assignment, outside
-from course.inside import bound
 from course.handed_in import MARK, Notebook
+from course.inside import bound
 
 WRITTEN_MARK = re.compile(r"^\s*<!--\s*Task:\s*([a-z0-9-]+)\s*-->[ \t]*(\n|$)", re.MULTILINE)
 
@@ -58,8 +60,14 @@ def _same(one, other):
 
 
 def names(notebook: Notebook, blank: Blank) -> list[str]:
-    """Which of the assignment's cells each cell of the student is ("" for own ones): by its mark, its metadata, or its text."""
-    texts = {re.sub(r"\s+", "", cell.source): _grade_id(cell) for cell in blank.student.cells if _grade_id(cell)}
+    """Which of the assignment's cells each cell of the student is ("" for own ones): by its mark,
+    its metadata, or its text.
+    """
+    texts = {
+        re.sub(r"\s+", "", cell.source): _grade_id(cell)
+        for cell in blank.student.cells
+        if _grade_id(cell)
+    }
     known = {_grade_id(cell) for cell in blank.student.cells} - {""}
     marked, found = set(), []
     for cell in notebook.cells:
@@ -71,8 +79,12 @@ def names(notebook: Notebook, blank: Blank) -> list[str]:
             found.append(cell.grade_id)
         else:
             found.append(texts.get(re.sub(r"\s+", "", cell.source), ""))
-    # A cell that was split has its metadata twice: the part without the mark is the student's own, and runs where it stands.
-    return ["" if name in marked and not _has_mark(cell) else name for cell, name in zip(notebook.cells, found)]
+    # A cell that was split has its metadata twice: the part without the mark is the student's own,
+    # and runs where it stands.
+    return [
+        "" if name in marked and not _has_mark(cell) else name
+        for cell, name in zip(notebook.cells, found)
+    ]
 
 
 def _has_mark(cell):
@@ -86,10 +98,12 @@ def belongs(notebook: Notebook, blank: Blank) -> int:
 
 
 def merge(notebook: Notebook, blank: Blank) -> Merged:
-    """Build what is run: the instructor's cells, with the student's answers and the student's own cells where they stood.
+    """Build what is run: the instructor's cells, with the student's answers and the student's own
+    cells where they stood.
 
-    An own cell runs after the cell of the assignment that it followed, or before the first answer if it followed none: so what a student saw
-    run is what runs here, also a helper that stands between an answer and its test.
+    An own cell runs after the cell of the assignment that it followed, or before the first answer
+    if it followed none: so what a student saw run is what runs here, also a helper that stands
+    between an answer and its test.
     """
     merged = Merged()
     found = names(notebook, blank)
@@ -103,7 +117,9 @@ def merge(notebook: Notebook, blank: Blank) -> Merged:
             if cell.kind == kind:
                 answers.setdefault(name, []).append(cell.source)
             elif cell.kind != "raw":
-                merged.notes.append(f"The answer to {name} stands in a cell of another kind and was not taken.")
+                merged.notes.append(
+                    f"The answer to {name} stands in a cell of another kind and was not taken."
+                )
         if name:
             after = name
         elif cell.kind == "code" and cell.source.strip():
@@ -112,14 +128,20 @@ def merge(notebook: Notebook, blank: Blank) -> Merged:
     if found_order := [name for name in found if name]:
         firsts = list(dict.fromkeys(found_order))
         if firsts != sorted(firsts, key=order.index):
-            merged.notes.append("Cells were out of order; they were run in the order in which they were handed out.")
+            merged.notes.append(
+                "Cells were out of order; they were run in the order in which they were handed out."
+            )
     chosen = {name: _choose(name, answers.get(name, []), blank, merged) for name in tasks}
     first = True
     for cell in blank.full.cells:
         name = _grade_id(cell)
         if cell.cell_type != "code":
             if name in tasks:
-                merged.answers[name] = "" if name in merged.untouched else WRITTEN_MARK.sub("", chosen[name], count=1).strip()
+                merged.answers[name] = (
+                    ""
+                    if name in merged.untouched
+                    else WRITTEN_MARK.sub("", chosen[name], count=1).strip()
+                )
                 merged.cells += own.get(name, [])
             continue
         if name in tasks:
@@ -128,16 +150,34 @@ def merge(notebook: Notebook, blank: Blank) -> Merged:
                 first = False
             merged.code[name] = chosen[name]
             stub = outside(cell.source, SOLUTION)
-            merged.cells.append({"kind": "task", "id": name, "source": chosen[name], "binds": sorted(bound(cell.source, imports=False) | bound(stub, imports=False))})
+            merged.cells.append(
+                {
+                    "kind": "task",
+                    "id": name,
+                    "source": chosen[name],
+                    "binds": sorted(bound(cell.source, imports=False) | bound(stub, imports=False)),
+                }
+            )
         elif cell.metadata["nbgrader"]["grade"]:
             test = next(test for test in blank.assignment.tests if test.id == name)
-            merged.cells.append({"kind": "test", "id": name, "task": test.task, "visible": test.visible, "hidden": test.hidden})
+            merged.cells.append(
+                {
+                    "kind": "test",
+                    "id": name,
+                    "task": test.task,
+                    "visible": test.visible,
+                    "hidden": test.hidden,
+                }
+            )
         elif name != "bootstrap":
             merged.cells.append({"kind": "given", "id": name, "source": cell.source})
         merged.cells += own.get(name, [])
     restored = _changed(notebook, found, blank)
     if restored:
-        merged.notes.append(f"{'A cell that was given has' if restored == 1 else f'{restored} cells that were given have'} been changed or deleted; the original was run.")
+        one, some = "A cell that was given has", f"{restored} cells that were given have"
+        merged.notes.append(
+            f"{one if restored == 1 else some} been changed or deleted; the original was run."
+        )  # noqa: E501
     return merged
 
 
@@ -145,7 +185,9 @@ def _choose(name, sources, blank, merged):
     stub = blank.stub(name)
     written = [source for source in sources if source.strip() and not _same(source, stub)]
     if len(written) > 1:
-        merged.notes.append(f"The answer to {name} is there {len(written)} times; the last one counts.")
+        merged.notes.append(
+            f"The answer to {name} is there {len(written)} times; the last one counts."
+        )
     if not sources:
         merged.missing.append(name)
     if not written:
@@ -159,5 +201,14 @@ def _changed(notebook, found, blank):
     texts: dict[str, list[str]] = {}
     for cell, name in zip(notebook.cells, found):
         texts.setdefault(name, []).append(cell.source)
-    fixed = [cell for cell in blank.student.cells if _grade_id(cell) and cell.metadata["nbgrader"]["locked"] and _grade_id(cell) != "bootstrap"]
-    return sum(not any(_same(text, cell.source) for text in texts.get(_grade_id(cell), [])) for cell in fixed)
+    fixed = [
+        cell
+        for cell in blank.student.cells
+        if _grade_id(cell)
+        and cell.metadata["nbgrader"]["locked"]
+        and _grade_id(cell) != "bootstrap"
+    ]
+    return sum(
+        not any(_same(text, cell.source) for text in texts.get(_grade_id(cell), []))
+        for cell in fixed
+    )

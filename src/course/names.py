@@ -1,7 +1,9 @@
-"""Who handed in what: the names that learning platforms and people give to files, and what may be said about them.
+"""Who handed in what: the names that learning platforms and people give to files, and what may be
+said about them.
 
-A platform's pattern is applied only if every entry of the hand-in follows it; otherwise the entry's own name is the student's.
-Entries with the same name and the same number of a platform are one person, all others are as many people as there are entries.
+A platform's pattern is applied only if every entry of the hand-in follows it; otherwise the entry's
+own name is the student's. Entries with the same name and the same number of a platform are one
+person, all others are as many people as there are entries.
 """
 
 from __future__ import annotations
@@ -14,12 +16,16 @@ from dataclasses import dataclass, field
 ENDINGS = re.compile(r"(\.ipynb|\.zip)?\.\w{1,6}$")
 COPY = re.compile(r"(\s*\(\d+\)| - Copy( \(\d+\))?| copy( \d+)?|-Copy\d+)$")
 MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_[a-z]+(_(?P<file>.*))?")
-CANVAS = re.compile(r"(?P<name>[^\W\d_][^\W_]*)(?P<late>_LATE|_late)?_(?P<number>\d{3,})_\d{3,}_(?P<file>.+)")
+CANVAS = re.compile(
+    r"(?P<name>[^\W\d_][^\W_]*)(?P<late>_LATE|_late)?_(?P<number>\d{3,})_\d{3,}_(?P<file>.+)"
+)
 
 
 @dataclass(frozen=True)
 class Person:
-    """A student as far as a hand-in tells: the name, and the platform's number ("" without a platform)."""
+    """A student as far as a hand-in tells: the name, and the platform's number ("" without a
+    platform).
+    """
 
     name: str
     number: str = ""
@@ -56,18 +62,29 @@ def who(entries: dict[str, bool]) -> dict[str, Named]:
     """Name the person behind each entry; `entries` tells of each whether it is a folder."""
     for platform, pattern in (("Moodle", MOODLE), ("Canvas", CANVAS)):
         found = {entry: pattern.fullmatch(entry) for entry in entries}
-        # Canvas hands out files only, and a file of Moodle's carries its own name after the pattern.
-        fits = all(match and (folder == (not match["file"])) for match, folder in zip(found.values(), entries.values()))
+        # Canvas hands out files only, and a file of Moodle's carries its own name after the
+        # pattern.
+        fits = all(
+            match and (folder == (not match["file"]))
+            for match, folder in zip(found.values(), entries.values())
+        )
         if entries and fits:
             return {
-                entry: Named(Person(clean(match["name"]), match["number"]), platform, bool(match.groupdict().get("late")))
+                entry: Named(
+                    Person(clean(match["name"]), match["number"]),
+                    platform,
+                    bool(match.groupdict().get("late")),
+                )
                 for entry, match in found.items()
             }
     return _as_they_stand(entries)
 
 
 def _as_they_stand(entries):
-    stems = {entry: clean(entry if folder else ENDINGS.sub("", entry) or entry) for entry, folder in entries.items()}
+    stems = {
+        entry: clean(entry if folder else ENDINGS.sub("", entry) or entry)
+        for entry, folder in entries.items()
+    }
     alike: dict[str, list[str]] = {}
     for entry, stem in stems.items():
         alike.setdefault(COPY.sub("", stem) or stem, []).append(entry)
@@ -78,7 +95,10 @@ def _as_they_stand(entries):
             named[entry] = Named(Person(clean(entry) if stems[entry] in others else stems[entry]))
             if others:
                 listed = " and ".join(sorted(group))
-                named[entry].doubts.append(f"{listed} may be of one person or of several: each has a row, and you decide which counts.")
+                named[entry].doubts.append(
+                    f"{listed} may be of one person or of several: each has a row, and you decide"
+                    " which counts."
+                )
     return named
 
 

@@ -1,6 +1,7 @@
 """policy.yml in a class's folder: what lateness costs, who was how late, and who has days to spare.
 
-Dates of files only order attempts, so lateness is what the platform has marked (one day) or what stands here.
+Dates of files only order attempts, so lateness is what the platform has marked (one day) or what
+stands here.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ class Policy:
 
     Attributes
     ----------
-    off_per_day, at_most : percent of the points gained that a day late costs, and that lateness costs at most
+    off_per_day, at_most : percent of the points gained that a day late costs, and that lateness
+    costs at most
     days_late : days by assignment and student
     extra_days : days by student that cost nothing, in each assignment
     """
@@ -35,7 +37,9 @@ class Policy:
     path: Path = Path("policy.yml")
 
     def days(self, assignment: str, person: Person, marked: bool) -> float:
-        """How many days late count for `person`; `marked` if the platform calls the hand-in late."""
+        """How many days late count for `person`; `marked` if the platform calls the hand-in
+        late.
+        """
         late = _of(self.days_late.get(assignment, {}), person, float(marked))
         return max(0.0, late - _of(self.extra_days, person, 0.0))
 
@@ -56,7 +60,10 @@ class Policy:
         for name in names:
             meant = [person for person in people if name in _names(person)]
             if len(meant) > 1:
-                raise PressError(f"{self.path}: {name} may be {' or '.join(person.shown for person in meant)}: write the number too, as in the table.")
+                raise PressError(
+                    f"{self.path}: {name} may be {' or '.join(person.shown for person in meant)}:"
+                    " write the number too, as in the table."
+                )
             unknown += [] if meant else [name]
         return unknown
 
@@ -81,17 +88,27 @@ def read(path: Path) -> Policy:
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PressError(f"{path} is no valid YAML: {' '.join(str(error).split())[:150]}.") from None
+        raise PressError(
+            f"{path} is no valid YAML: {' '.join(str(error).split())[:150]}."
+        ) from None
     keys = {*NUMBERS, "days_late", "extra_days"}
     if not isinstance(said, dict) or set(said) - keys:
         raise PressError(f"{path} may say {', '.join(sorted(keys))}, and nothing else.")
     for name, (least, most) in NUMBERS.items():
         if not _is_number(said.get(name, least), most):
             raise PressError(f"{path}: {name} must be a number from {least} to {most}.")
-    tables = [*(said.get("days_late") or {}).values(), said.get("extra_days") or {}] if isinstance(said.get("days_late") or {}, dict) else [None]
+    tables = (
+        [*(said.get("days_late") or {}).values(), said.get("extra_days") or {}]
+        if isinstance(said.get("days_late") or {}, dict)
+        else [None]
+    )
     for table in tables:
-        if not isinstance(table, dict) or not all(isinstance(name, str) and _is_number(days, 1000) for name, days in table.items()):
-            raise PressError(f"{path}: give days as name: number, those late under the assignment's name.")
+        if not isinstance(table, dict) or not all(
+            isinstance(name, str) and _is_number(days, 1000) for name, days in table.items()
+        ):
+            raise PressError(
+                f"{path}: give days as name: number, those late under the assignment's name."
+            )
     return Policy(**{name: value for name, value in said.items() if value is not None}, path=path)
 
 

@@ -1,4 +1,6 @@
-"""A course's secret: hidden tests draw their inputs from it, for the tests themselves are public."""
+"""A course's secret: hidden tests draw their inputs from it, for the tests themselves are
+public.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from course.assignment import Assignment
 
 
 def course_secret(root: Path) -> bytes:
-    """COURSE_SECRET, or what stands in build/course/secret, which is made at random if it is not there."""
+    """COURSE_SECRET, or what stands in build/course/secret, which is made at random if it is not
+    there.
+    """
     if given := os.environ.get("COURSE_SECRET"):
         return given.encode()
     path = root / "build/course/secret"
@@ -28,6 +32,20 @@ def course_secret(root: Path) -> bytes:
 
 
 def seeds(assignment: Assignment, secret: bytes) -> dict[str, str]:
-    """The seed behind each name that the assignment's tests give to `secret_rng`; the secret cannot be found from them."""
-    drawn = sorted(set().union(*(test.draws for test in assignment.tests))) if assignment.tests else []
-    return {name: str(int.from_bytes(hmac.new(secret, f"{assignment.name}/{name}".encode(), hashlib.sha256).digest()[:16], "big")) for name in drawn}
+    """The seed behind each name that the assignment's tests give to `secret_rng`; the secret cannot
+    be found from them.
+    """
+    drawn = (
+        sorted(set().union(*(test.draws for test in assignment.tests))) if assignment.tests else []
+    )
+    return {
+        name: str(
+            int.from_bytes(
+                hmac.new(secret, f"{assignment.name}/{name}".encode(), hashlib.sha256).digest()[
+                    :16
+                ],
+                "big",
+            )
+        )
+        for name in drawn
+    }

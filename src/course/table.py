@@ -1,7 +1,9 @@
-"""grades.csv: the class's table, which people edit with spreadsheets, and the points in it that were given by hand.
+"""grades.csv: the class's table, which people edit with spreadsheets, and the points in it that
+were given by hand.
 
-It is read whole before anything is written, and refused where it cannot be: what stands in it by hand exists nowhere else.
-A new version takes the place of the old one in a single step, and the old one is kept in former/.
+It is read whole before anything is written, and refused where it cannot be: what stands in it by
+hand exists nowhere else. A new version takes the place of the old one in a single step, and the old
+one is kept in former/.
 """
 
 from __future__ import annotations
@@ -37,7 +39,10 @@ def text_of(path: Path) -> str:
             return data.decode(codec)
         except UnicodeDecodeError:
             continue
-    raise PressError(f"{path} cannot be read as text: save it as CSV in UTF-8, and nothing is lost; it was left as it is.")
+    raise PressError(
+        f"{path} cannot be read as text: save it as CSV in UTF-8, and nothing is lost; it was left"
+        " as it is."
+    )
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -55,21 +60,30 @@ def rows_of(path: Path) -> list[dict[str, str]]:
     try:
         rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
-        raise PressError(f"{path} is no table any more ({error}): mend it or put back a version from former/; it was left as it is.") from None
+        raise PressError(
+            f"{path} is no table any more ({error}): mend it or put back a version from former/; it"
+            " was left as it is."
+        ) from None
     for number, row in enumerate(rows, start=2):
         if None in row:
-            raise PressError(f"{path}: line {number} has more cells than the header: mend it or put back a version from former/.")
+            raise PressError(
+                f"{path}: line {number} has more cells than the header: mend it or put back a"
+                " version from former/."
+            )
     return [{name.strip(): value or "" for name, value in row.items()} for row in rows]
 
 
-def by_hand(assignment: Assignment, path: Path, people: list[Person]) -> dict[str, dict[str, float]]:
+def by_hand(
+    assignment: Assignment, path: Path, people: list[Person]
+) -> dict[str, dict[str, float]]:
     """Points that were entered by hand in the table at `path`: key of a person → task → points.
 
     A person whose row is there has an entry for every row read, also an empty one.
 
     Raises
     ------
-    PressError : if a row with points belongs to none of `people`, or what stands there is no number that the task can give
+    PressError : if a row with points belongs to none of `people`, or what stands there is no number
+    that the task can give
     """
     written = {task.id: task.points for task in assignment.tasks if task.written}
     if not path.is_file() or not path.stat().st_size:
@@ -78,17 +92,30 @@ def by_hand(assignment: Assignment, path: Path, people: list[Person]) -> dict[st
     columns = set(rows[0]) if rows else set()
     needed = ["student", *(name + BY_HAND for name in written)]
     if rows and (missing := [name for name in needed if name not in columns]):
-        raise PressError(f"{path} has no column {missing[0]!r} any more: put it back, or a version from former/; the table was left as it is.")
+        raise PressError(
+            f"{path} has no column {missing[0]!r} any more: put it back, or a version from former/;"
+            " the table was left as it is."
+        )
     found: dict[str, dict[str, float]] = {}
     for row in rows:
-        given = {name: points for name, most in written.items() if (points := _points(path, row, name, most)) is not None}
+        given = {
+            name: points
+            for name, most in written.items()
+            if (points := _points(path, row, name, most)) is not None
+        }
         person = _whose(row, people)
         if person is None:
             if given:
-                raise PressError(f"{path}: the row of {row['student']!r} has points by hand and is none of this class: put its name back; the table was left as it is.")
+                raise PressError(
+                    f"{path}: the row of {row['student']!r} has points by hand and is none of this"
+                    " class: put its name back; the table was left as it is."
+                )
             continue
         if found.get(person.key, given) != given:
-            raise PressError(f"{path}: {person.shown} has two rows with different points by hand: delete one of them.")
+            raise PressError(
+                f"{path}: {person.shown} has two rows with different points by hand: delete one of"
+                " them."
+            )
         found[person.key] = given
     return found
 
@@ -102,7 +129,10 @@ def _points(path, row, name, most):
     except ValueError:
         points = -1.0
     if not 0 <= points <= most:
-        raise PressError(f"{path}: {row['student']} has {entry!r} points for {name}, which must be a number from 0 to {most}.")
+        raise PressError(
+            f"{path}: {row['student']} has {entry!r} points for {name}, which must be a number from"
+            f" 0 to {most}."
+        )
     return points
 
 
@@ -147,13 +177,19 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def replace_and_keep(path: Path, content: bytes) -> None:
-    """As `replace`; a former version with other content is kept in former/, under the next free number."""
+    """As `replace`; a former version with other content is kept in former/, under the next free
+    number.
+    """
     if path.is_file():
         former = path.read_bytes()
         if former == content:
             return
         folder = path.parent / "former"
         folder.mkdir(exist_ok=True)
-        numbers = [int(number) for old in folder.glob(f"{path.stem}-*{path.suffix}") if (number := old.stem.rpartition("-")[2]).isdecimal()]
+        numbers = [
+            int(number)
+            for old in folder.glob(f"{path.stem}-*{path.suffix}")
+            if (number := old.stem.rpartition("-")[2]).isdecimal()
+        ]
         replace(folder / f"{path.stem}-{max(numbers, default=0) + 1}{path.suffix}", former)
     replace(path, content)

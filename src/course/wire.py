@@ -1,7 +1,8 @@
-"""How values travel between the grader and a student's process: JSON in frames, so that nothing that arrives can run.
+"""How values travel between the grader and a student's process: JSON in frames, so that nothing
+that arrives can run.
 
-Numbers, strings, lists, tuples, dicts, sets, arrays, named tuples and NumPy's generators (by state) travel; tensors and tables
-arrive as arrays. Everything else is refused.
+Numbers, strings, lists, tuples, dicts, sets, arrays, named tuples and NumPy's generators (by state)
+travel; tensors and tables arrive as arrays. Everything else is refused.
 """
 
 from __future__ import annotations
@@ -47,19 +48,39 @@ def pack(value, depth: int = 0):
     if isinstance(value, np.random.Generator | np.random.RandomState):
         return {"rng": _pack_rng(value, depth)}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return {"named": [type(value).__name__, list(value._fields), [pack(item, depth + 1) for item in value]]}
+        return {
+            "named": [
+                type(value).__name__,
+                list(value._fields),
+                [pack(item, depth + 1) for item in value],
+            ]
+        }
     if isinstance(value, list | tuple | set | frozenset | range):
-        kind = "tuple" if isinstance(value, tuple) else "set" if isinstance(value, set | frozenset) else "list"
+        kind = (
+            "tuple"
+            if isinstance(value, tuple)
+            else "set"
+            if isinstance(value, set | frozenset)
+            else "list"
+        )
         return {kind: [pack(item, depth + 1) for item in value]}
     if isinstance(value, dict):
-        return {"dict": [[pack(key, depth + 1), pack(item, depth + 1)] for key, item in value.items()]}
+        return {
+            "dict": [[pack(key, depth + 1), pack(item, depth + 1)] for key, item in value.items()]
+        }
     if isinstance(value, str | bytes):
         return str(value) if isinstance(value, str) else {"bytes": base64.b64encode(value).decode()}
     array = _as_array(value)
     if array is not None:
-        return {"array": _raw(array)} if array.dtype.kind in KINDS else pack(array.tolist(), depth + 1)
+        return (
+            {"array": _raw(array)} if array.dtype.kind in KINDS else pack(array.tolist(), depth + 1)
+        )
     if isinstance(value, numbers.Number):
-        return float(value) if isinstance(value, numbers.Real) else {"complex": [complex(value).real, complex(value).imag]}
+        return (
+            float(value)
+            if isinstance(value, numbers.Real)
+            else {"complex": [complex(value).real, complex(value).imag]}
+        )
     raise Untravelled(f"a {type(value).__name__}")
 
 
@@ -84,7 +105,11 @@ def _pack_rng(rng, depth):
     if isinstance(rng, np.random.RandomState):
         return ["RandomState", pack(rng.get_state(legacy=False), depth + 1), None]
     seeds = rng.bit_generator.seed_seq
-    told = [seeds.entropy, seeds.spawn_key, seeds.n_children_spawned] if isinstance(seeds, np.random.SeedSequence) else None
+    told = (
+        [seeds.entropy, seeds.spawn_key, seeds.n_children_spawned]
+        if isinstance(seeds, np.random.SeedSequence)
+        else None
+    )
     return ["Generator", pack(rng.bit_generator.state, depth + 1), pack(told, depth + 1)]
 
 
@@ -97,7 +122,15 @@ def unpack(thing, known: dict | None = None):
     """
     try:
         return _unpack(thing, known or {})
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, MemoryError, OverflowError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+        MemoryError,
+        OverflowError,
+    ) as error:
         raise Garbled(str(error)) from None
 
 
@@ -108,7 +141,9 @@ def _unpack(thing, known):
         return thing
     ((kind, held),) = thing.items()
     if kind in ("list", "tuple", "set"):
-        return {"list": list, "tuple": tuple, "set": set}[kind](_unpack(item, known) for item in held)
+        return {"list": list, "tuple": tuple, "set": set}[kind](
+            _unpack(item, known) for item in held
+        )
     if kind == "dict":
         return {_unpack(key, known): _unpack(item, known) for key, item in held}
     if kind == "array":
@@ -146,22 +181,32 @@ def _rng(kind, state, told):
     name = state["bit_generator"]
     if name not in ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"):
         raise ValueError("no generator")
-    seeds = np.random.SeedSequence(told[0], spawn_key=told[1], n_children_spawned=told[2]) if told else None
+    seeds = (
+        np.random.SeedSequence(told[0], spawn_key=told[1], n_children_spawned=told[2])
+        if told
+        else None
+    )
     bits = getattr(np.random, name)(seeds)
     bits.state = state
     return np.random.Generator(bits)
 
 
 def go_on(original, returned) -> None:
-    """Let a generator go on where a call has left it; nothing else that a test holds is changed by a student's function."""
+    """Let a generator go on where a call has left it; nothing else that a test holds is changed by
+    a student's function.
+    """
     if isinstance(original, np.random.Generator) and isinstance(returned, np.random.Generator):
         original.bit_generator.state = returned.bit_generator.state
-    elif isinstance(original, np.random.RandomState) and isinstance(returned, np.random.RandomState):
+    elif isinstance(original, np.random.RandomState) and isinstance(
+        returned, np.random.RandomState
+    ):
         original.set_state(returned.get_state())
 
 
 def send(channel: socket.socket, message) -> None:
-    """Write one message, however long it takes (the other side may be a student's and slow: set a time-out)."""
+    """Write one message, however long it takes (the other side may be a student's and slow: set a
+    time-out).
+    """
     data = json.dumps(message).encode()
     channel.sendall(struct.pack(">Q", len(data)) + data)
 

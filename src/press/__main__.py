@@ -68,11 +68,16 @@ def chapter(arguments) -> None:
         referee.require(record)
         rows = control.require(record, records.read(found, found.control()))
         print(control.as_text(rows))
-        print(f"cost: {record['reference_seconds']:.0f} reference seconds ({record['cpu_seconds']:.0f} CPU-seconds here)")
+        print(
+            f"cost: {record['reference_seconds']:.0f} reference seconds"
+            f" ({record['cpu_seconds']:.0f} CPU-seconds here)"
+        )
 
 
 def _parameters(arguments, chapter):
-    """The parameters that differ from the notebook's own, checked as far as can be without running."""
+    """The parameters that differ from the notebook's own, checked as far as can be without
+    running.
+    """
     from unlabeled.runtime import InputError, check_parameters
 
     own = chapter.defaults
@@ -80,8 +85,11 @@ def _parameters(arguments, chapter):
     if dataset and Path(dataset).suffix:
         dataset = str(Path(arguments.cwd, dataset).resolve())
     asked = {
-        "profile": arguments.profile or own["profile"], "seeds": _whole("SEEDS", arguments.seeds, own["seeds"]),
-        "first_seed": _whole("FIRST_SEED", arguments.first_seed, own["first_seed"]), "dataset": dataset or own["dataset"], "control": _switch(arguments.control),
+        "profile": arguments.profile or own["profile"],
+        "seeds": _whole("SEEDS", arguments.seeds, own["seeds"]),
+        "first_seed": _whole("FIRST_SEED", arguments.first_seed, own["first_seed"]),
+        "dataset": dataset or own["dataset"],
+        "control": _switch(arguments.control),
     }
     try:
         check_parameters(chapter.name, **asked, takes=chapter.takes)
@@ -96,13 +104,17 @@ def _whole(name, text, default):
     try:
         return int(text)
     except ValueError:
-        raise PressError(f"{name}={text} is not a whole number: write for instance {name}=10.") from None
+        raise PressError(
+            f"{name}={text} is not a whole number: write for instance {name}=10."
+        ) from None
 
 
 def _switch(text):
     if text in ("", "0", "1"):
         return text == "1"
-    raise PressError(f"CONTROL={text} is neither 0 nor 1: write CONTROL=1 for the negative control.")
+    raise PressError(
+        f"CONTROL={text} is neither 0 nor 1: write CONTROL=1 for the negative control."
+    )
 
 
 def pairs(arguments) -> None:
@@ -110,21 +122,29 @@ def pairs(arguments) -> None:
     from press import pair, plan
 
     if own := pair.strangers():
-        print(f"left alone, since no text belongs to it: {', '.join(str(path.relative_to(ROOT)) for path in own)}")
+        print(
+            "left alone, since no text belongs to it:"
+            f" {', '.join(str(path.relative_to(ROOT)) for path in own)}"
+        )
     if arguments.check:
         if stale := plan.stale(ROOT) + pair.stale():
             names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
-            raise PressError(f"Not in step with the text: {names}; run make pair and commit the result.")
+            raise PressError(
+                f"Not in step with the text: {names}; run make pair and commit the result."
+            )
         return
     for path in plan.write(ROOT):
         print(f"listed the chapters in {path.relative_to(ROOT)}")
     for path in pair.write():
-        print(f"{'paired' if path.is_file() else 'removed, since its text has gone:'} {path.relative_to(ROOT)}")
+        print(
+            f"{'paired' if path.is_file() else 'removed, since its text has gone:'}"
+            f" {path.relative_to(ROOT)}"
+        )
 
 
 def check(arguments) -> None:
-    """Check the sources of all chapters against the contract."""
-    from press import stamps, words
+    """Check the sources of all chapters against the contract, and all code by the linter."""
+    from press import lint, stamps, words
     from press.contract import problems
 
     terms = words.terms()
@@ -136,27 +156,41 @@ def check(arguments) -> None:
             broken = problems(chapter, terms)
             stamps.remember(ROOT, "contract", chapter.document, key, broken)
         found += broken
+    if wrong := lint.problems(ROOT):
+        raise PressError(
+            "The linter complains; `ruff format src tests` mends the layout, the rest is yours:\n  "
+            + "\n  ".join(wrong)
+        )
     if found:
         raise PressError("The chapters break their contract:\n  " + "\n  ".join(found))
 
 
 def passes(arguments) -> None:
-    """Run chapters again: on seeds of which the first two are the published ones, or from FIRST_SEED; all of them also for identical outputs."""
+    """Run chapters again: on seeds of which the first two are the published ones, or from
+    FIRST_SEED; all of them also for identical outputs.
+    """
     from press import again, flow
 
     everything = source.chapters()
     setting = arguments.chapters or source.config()["press"]["passes"]
     chosen = again.chosen(setting)
-    print(f"passes: {', '.join(chapter.name for chapter in chosen) or 'no chapter is touched'}", flush=True)
+    print(
+        f"passes: {', '.join(chapter.name for chapter in chosen) or 'no chapter is touched'}",
+        flush=True,
+    )
     if not chosen:
         return
     first = _whole("FIRST_SEED", arguments.first_seed, None)
-    runs = [(chapter, chapter.overlap if first is None else {"first_seed": first}) for chapter in chosen]
+    runs = [
+        (chapter, chapter.overlap if first is None else {"first_seed": first}) for chapter in chosen
+    ]
     flow.require(flow.published(everything) + runs, cores=arguments.cores)
     again.require_same_start(runs)
     again.require_no_flips(runs)
     if setting == "all":
-        again.require_same_outputs([chapter.executed() for chapter in chosen], ROOT, int(arguments.cores or os.cpu_count()))
+        again.require_same_outputs(
+            [chapter.executed() for chapter in chosen], ROOT, int(arguments.cores or os.cpu_count())
+        )
 
 
 def blocks(arguments) -> None:
@@ -165,9 +199,15 @@ def blocks(arguments) -> None:
 
     chosen = [source.chapter(arguments.name)] if arguments.name else source.chapters()
     pair.write()
-    flow.require([(chapter, {"first_seed": first}) for chapter in chosen for first in blocks.FIRST_SEEDS], cores=arguments.cores)
+    flow.require(
+        [(chapter, {"first_seed": first}) for chapter in chosen for first in blocks.FIRST_SEEDS],
+        cores=arguments.cores,
+    )
     for chapter in chosen:
-        kept = blocks.write(chapter, [records.read(chapter, chapter.kept(first_seed=first)) for first in blocks.FIRST_SEEDS])
+        kept = blocks.write(
+            chapter,
+            [records.read(chapter, chapter.kept(first_seed=first)) for first in blocks.FIRST_SEEDS],
+        )
         print(f"blocks: {kept.relative_to(ROOT)}")
 
 
@@ -182,7 +222,10 @@ def new_chapter(arguments) -> None:
 
     for path in create(arguments.name, arguments.part, arguments.paper):
         print(f"wrote {path.relative_to(ROOT)}")
-    print("CONTRIBUTING.md, \"Write a chapter\", says how to go on; make check names what is still to do.")
+    print(
+        'CONTRIBUTING.md, "Write a chapter", says how to go on; make check names what is still'
+        " to do."
+    )
 
 
 def site(arguments) -> None:
@@ -217,7 +260,10 @@ def serve(arguments) -> None:
     try:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     except (OSError, OverflowError):
-        raise PressError(f"Port {port} is in use or not allowed: choose another, such as make serve PORT={port + 1 if port < 65535 else 8001}.") from None
+        raise PressError(
+            f"Port {port} is in use or not allowed: choose another, such as make serve"
+            f" PORT={port + 1 if port < 65535 else 8001}."
+        ) from None
     print(f"The book is at http://127.0.0.1:{port}/ (Ctrl-C stops it).", flush=True)
     try:
         server.serve_forever()
@@ -284,16 +330,26 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _unforeseen(error):
-    """What to do about an error that nothing in the press expects, in one sentence; its traceback goes to build/logs."""
+    """What to do about an error that nothing in the press expects, in one sentence; its traceback
+    goes to build/logs.
+    """
     said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(".")
     log = ROOT / "build/logs/press.log"
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="replace")
+        log.write_text(
+            "".join(traceback.format_exception(error)), encoding="utf-8", errors="replace"
+        )
     except OSError:
-        return f"Nothing can be written to {log.parent} ({said}): put the book where you may write, and make room."
+        return (
+            f"Nothing can be written to {log.parent} ({said}): put the book where you may write,"
+            " and make room."
+        )
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename} cannot be used ({error.strerror}): see to its rights, its disk and its place, and run the same command again."
+        return (
+            f"{error.filename} cannot be used ({error.strerror}): see to its rights, its disk and"
+            " its place, and run the same command again."
+        )
     return f"An error of the press itself ({said}): report it with {log.relative_to(ROOT)}."
 
 

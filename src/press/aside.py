@@ -1,4 +1,6 @@
-"""What `pair` has written can be told from what somebody has written, and the latter is kept aside, never lost."""
+"""What `pair` has written can be told from what somebody has written, and the latter is kept aside,
+never lost.
+"""
 
 from __future__ import annotations
 
@@ -14,29 +16,37 @@ MARK = "paired"  # key in a notebook's metadata
 
 
 def digest(notebook: dict) -> str:
-    """Hash of what a person can have put into a notebook: its cells' kinds, sources, tags, attachments and outputs."""
+    """Hash of what a person can have put into a notebook: its cells' kinds, sources, tags,
+    attachments and outputs.
+    """
     cells = []
     for cell in notebook["cells"]:
         text, tags = cell["source"], cell.get("metadata", {}).get("tags", [])
         text = text if isinstance(text, str) else "".join(text)  # Jupyter saves lines
-        cells.append([cell["cell_type"], text, tags, cell.get("attachments", {}), cell.get("outputs", [])])
+        cells.append(
+            [cell["cell_type"], text, tags, cell.get("attachments", {}), cell.get("outputs", [])]
+        )
     return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
 
 
 def seal(notebook: dict, document: str) -> None:
-    """Note in the notebook itself which document it is and what it holds; so a fresh clone knows it too."""
+    """Note in the notebook itself which document it is and what it holds; so a fresh clone knows it
+    too.
+    """
     notebook["metadata"][MARK] = {"document": document, "sha256": digest(notebook)}
 
 
 def is_ours(path: Path, document: str) -> bool:
     """Whether the notebook at `path` is, to the last cell, what `pair` once wrote for `document`.
 
-    Saving it unchanged in Jupyter, another layout of its JSON or other line ends make no difference; a copy under another
-    name is somebody's own.
+    Saving it unchanged in Jupyter, another layout of its JSON or other line ends make no
+    difference; a copy under another name is somebody's own.
     """
     notebook = _read(path)
     mark = notebook.get("metadata", {}).get(MARK, {}) if notebook else {}
-    return bool(mark) and mark.get("document") == document and mark.get("sha256") == digest(notebook)
+    return (
+        bool(mark) and mark.get("document") == document and mark.get("sha256") == digest(notebook)
+    )
 
 
 def _read(path):
@@ -81,7 +91,9 @@ def put(path: Path, text: str, document: str) -> Path | None:
                 kept = _copy_aside(path)
         write_whole(path, text)
     except OSError as error:
-        raise PressError(f"{path} cannot be written ({error.strerror}): make its folder writable.") from None
+        raise PressError(
+            f"{path} cannot be written ({error.strerror}): make its folder writable."
+        ) from None
     return kept
 
 

@@ -1,7 +1,8 @@
 """Verdicts on other blocks of seeds: in how many of them a claim is decided as on the page.
 
-The runs are long, so their outcome is kept in a small file for each chapter, book/results/blocks/<chapter>.json, which is
-committed; it names the code that was run, so that one of older code counts as stale.
+The runs are long, so their outcome is kept in a small file for each chapter,
+book/results/blocks/<chapter>.json, which is committed; it names the code that was run, so that one
+of older code counts as stale.
 """
 
 from __future__ import annotations
@@ -30,11 +31,23 @@ def summary(records: list[dict]) -> dict:
     PressError : if they are not runs of the same code with as many seeds
     """
     first = records[0]
-    if any((other["code_hash"], len(other["seeds"])) != (first["code_hash"], len(first["seeds"])) for other in records):
-        raise PressError(f"The blocks of {first['chapter']} were run with different code or numbers of seeds: run them again.")
+    if any(
+        (other["code_hash"], len(other["seeds"])) != (first["code_hash"], len(first["seeds"]))
+        for other in records
+    ):
+        raise PressError(
+            f"The blocks of {first['chapter']} were run with different code or numbers of seeds:"
+            " run them again."
+        )
     return dict(
-        version=VERSION, chapter=first["chapter"], code_hash=first["code_hash"], seeds=len(first["seeds"]),
-        blocks={str(record["seeds"][0]): {claim["id"]: claim["verdict"] for claim in record["claims"]} for record in records},
+        version=VERSION,
+        chapter=first["chapter"],
+        code_hash=first["code_hash"],
+        seeds=len(first["seeds"]),
+        blocks={
+            str(record["seeds"][0]): {claim["id"]: claim["verdict"] for claim in record["claims"]}
+            for record in records
+        },
     )
 
 
@@ -58,30 +71,48 @@ def read(chapter: Chapter) -> dict | None:
         return None
     try:
         kept = json.loads(there.read_text(encoding="utf-8"))
-        whole = kept["version"] == VERSION and kept["chapter"] == chapter.name and all(isinstance(verdicts, dict) for verdicts in kept["blocks"].values())
+        whole = (
+            kept["version"] == VERSION
+            and kept["chapter"] == chapter.name
+            and all(isinstance(verdicts, dict) for verdicts in kept["blocks"].values())
+        )
         kept["code_hash"], kept["seeds"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         whole = False
     if not whole:
-        raise PressError(f"{there} does not hold the verdicts of {chapter.name}: delete it and run make blocks NAME={chapter.name}.")
+        raise PressError(
+            f"{there} does not hold the verdicts of {chapter.name}: delete it and run make blocks"
+            f" NAME={chapter.name}."
+        )
     return kept
 
 
 def agreement(record: dict, kept: dict | None) -> dict[str, dict]:
-    """For each claim of the published `record`: in how many blocks, its own included, the verdict is the same.
+    """For each claim of the published `record`: in how many blocks, its own included, the verdict
+    is the same.
 
     Returns
     -------
-    claim id -> dict with same, of, others (first seed -> another verdict) and stale; {} if no blocks were run
+    claim id -> dict with same, of, others (first seed -> another verdict) and stale; {} if no
+    blocks were run
     """
     if not kept:
         return {}
     found = {}
     for claim in record["claims"]:
-        verdicts = {first: verdicts[claim["id"]] for first, verdicts in kept["blocks"].items() if claim["id"] in verdicts}
-        others = {first: verdict for first, verdict in verdicts.items() if verdict != claim["verdict"]}
+        verdicts = {
+            first: verdicts[claim["id"]]
+            for first, verdicts in kept["blocks"].items()
+            if claim["id"] in verdicts
+        }
+        others = {
+            first: verdict for first, verdict in verdicts.items() if verdict != claim["verdict"]
+        }
         found[claim["id"]] = dict(
-            same=1 + len(verdicts) - len(others), of=1 + len(verdicts), others=others, stale=kept["code_hash"] != record["code_hash"]
+            same=1 + len(verdicts) - len(others),
+            of=1 + len(verdicts),
+            others=others,
+            stale=kept["code_hash"] != record["code_hash"],
         )
     return found
 
@@ -92,5 +123,6 @@ def said(found: dict | None) -> str:
         return ""
     text = f"same verdict in {found['same']} of {found['of']} blocks"
     if found["others"]:
-        text += f" ({', '.join(f'{verdict} from seed {first}' for first, verdict in found['others'].items())})"
+        others = [f"{verdict} from seed {first}" for first, verdict in found["others"].items()]
+        text += f" ({', '.join(others)})"
     return text + ("; stale, the code has changed since" if found["stale"] else "")

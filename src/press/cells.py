@@ -24,6 +24,10 @@ def method_cells(name: str, root: Path | None = None) -> SimpleNamespace:
     names: dict = {"__name__": f"chapter_{name.replace('-', '_')}"}
     for number, cell in enumerate(chapter.source.cells):
         if cell.cell_type == "code" and source.tag(cell) in ("imports", "method"):
-            code = compile(cell.source, f"{chapter.text.name}, cell {number}", "exec", dont_inherit=True)
+            code = compile(
+                cell.source, f"{chapter.text.name}, cell {number}", "exec", dont_inherit=True
+            )
             exec(code, names)
-    return SimpleNamespace(**{key: value for key, value in names.items() if not key.startswith("__")})
+    return SimpleNamespace(
+        **{key: value for key, value in names.items() if not key.startswith("__")}
+    )

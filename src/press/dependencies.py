@@ -1,7 +1,8 @@
 """What a run depends on: its code, not its words or the dates of files.
 
-The code is that of the cells, of the modules of `unlabeled` that they import, and the pinned requirements. Comments,
-docstrings, the wording of errors, the looks of figures and ledgers, and exercises' messages are left out.
+The code is that of the cells, of the modules of `unlabeled` that they import, and the pinned
+requirements. Comments, docstrings, the wording of errors, the looks of figures and ledgers, and
+exercises' messages are left out.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from pathlib import Path
 from press import stamps
 from press.source import ASIDE, Chapter
 
-NOT_IN_NUMBERS = {"__init__", "exercises", "figures", "ledger_view"}  # modules of looks and messages
-ONLY_SHOWN = {"figure", "prose", "exercise", "check", "solution"}  # cells that no number of a ledger depends on
+# modules of looks and messages
+NOT_IN_NUMBERS = {"__init__", "exercises", "figures", "ledger_view"}
+# cells that no number of a ledger depends on
+ONLY_SHOWN = {"figure", "prose", "exercise", "check", "solution"}
 
 
 def imported(code: str, package: Path) -> set[Path]:
@@ -39,7 +42,11 @@ def _names(tree):
     names = {"__init__"}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("unlabeled.")}
+            names |= {
+                alias.name.split(".")[1]
+                for alias in node.names
+                if alias.name.startswith("unlabeled.")
+            }
         elif isinstance(node, ast.ImportFrom) and node.module:
             if node.module == "unlabeled":
                 names |= {alias.name for alias in node.names}
@@ -49,25 +56,31 @@ def _names(tree):
 
 
 def modules(chapter: Chapter) -> list[Path]:
-    """The modules of `unlabeled` that the chapter imports, directly or through one another, sorted."""
+    """The modules of `unlabeled` that the chapter imports, directly or through one another,
+    sorted.
+    """
     code = "\n".join(text for _, text in chapter.code)
     return sorted(imported(code, chapter.root / "src/unlabeled"))
 
 
 def run_hash(chapter: Chapter, asked: dict) -> str:
-    """Hash of all that the outcome of a run depends on; `asked` are the parameters that differ from the notebook's own.
+    """Hash of all that the outcome of a run depends on; `asked` are the parameters that differ from
+    the notebook's own.
 
-    The published run shows the outputs of all its cells. Of any other run only the ledger is used, so cells that draw,
-    print prose or pose exercises do not count, nor do asides in the negative control, which leaves them out.
+    The published run shows the outputs of all its cells. Of any other run only the ledger is used,
+    so cells that draw, print prose or pose exercises do not count, nor do asides in the negative
+    control, which leaves them out.
     """
-    return _hashes(chapter)["published" if not asked else "control" if asked.get("control") else "ledger"]
+    return _hashes(chapter)[
+        "published" if not asked else "control" if asked.get("control") else "ledger"
+    ]
 
 
 def code_hash(chapter: Chapter) -> str:
     """Hash of the code behind the chapter's numbers: a record of another hash is stale.
 
-    Unlike `run_hash` it leaves out the requirements and the cell ``parameters``, which say how a run was made and stand
-    in its record.
+    Unlike `run_hash` it leaves out the requirements and the cell ``parameters``, which say how a
+    run was made and stand in its record.
     """
     return _hashes(chapter)["numbers"]
 
@@ -86,11 +99,17 @@ def _hashes(chapter):
 
 
 def _worked_out(chapter, pins):
-    helpers = [bare(path.read_text(encoding="utf-8")) for path in modules(chapter) if path.stem not in NOT_IN_NUMBERS]
+    helpers = [
+        bare(path.read_text(encoding="utf-8"))
+        for path in modules(chapter)
+        if path.stem not in NOT_IN_NUMBERS
+    ]
     cells = [(set(tags), bare(text)) for tags, text in chapter.code]
 
     def hashed(*left_out, more=()):
-        return stamps.digest(*(code for tags, code in cells if not tags & set(left_out)), "modules", *helpers, *more)[:16]
+        return stamps.digest(
+            *(code for tags, code in cells if not tags & set(left_out)), "modules", *helpers, *more
+        )[:16]
 
     return {
         "published": hashed(more=[pins]),
@@ -103,18 +122,27 @@ def _worked_out(chapter, pins):
 def _pins(root):
     path = root / "requirements.txt"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return "\n".join(sorted(line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()))
+    return "\n".join(
+        sorted(line.split("#")[0].strip() for line in lines if line.split("#")[0].strip())
+    )
 
 
 def bare(code: str) -> str:
-    """`code` as its syntax tree in words, without comments, layout, docstrings, and the strings of what it raises."""
+    """`code` as its syntax tree in words, without comments, layout, docstrings, and the strings of
+    what it raises.
+    """
     try:
         tree = ast.parse(code)
     except SyntaxError:  # it will say so when it is run
         return code
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
             if isinstance(body[0].value.value, str):
                 node.body = body[1:] or [ast.Pass()]
         if isinstance(node, ast.Raise | ast.Assert):

@@ -2,4 +2,6 @@
 
 
 class PressError(Exception):
-    """Its text is one sentence that says what to do; the command line prints it and exits with 1."""
+    """Its text is one sentence that says what to do; the command line prints it and exits with
+    1.
+    """

@@ -26,11 +26,12 @@ TIMEOUT = {"quick": 600, "full": None}  # seconds for one cell
 
 
 def run(chapter: Chapter, asked: dict) -> dict:
-    """Execute `chapter` with the parameters `asked` (those that differ from the notebook's own), and keep notebook and record.
+    """Execute `chapter` with the parameters `asked` (those that differ from the notebook's own),
+    and keep notebook and record.
 
-    Both lie where `Chapter.run` and `Chapter.kept` say. The notebook carries what the run cost and on what it ran in
-    ``metadata.run``. The negative control leaves out the cells of asides. Nothing is kept unless every cell went through and
-    the ledger makes a valid record.
+    Both lie where `Chapter.run` and `Chapter.kept` say. The notebook carries what the run cost and
+    on what it ran in ``metadata.run``. The negative control leaves out the cells of asides. Nothing
+    is kept unless every cell went through and the ledger makes a valid record.
 
     Returns
     -------
@@ -62,24 +63,41 @@ def run(chapter: Chapter, asked: dict) -> dict:
     begun, before = time.monotonic(), _cpu()
     watch = _Watch(name, given.cells)
     try:
-        with watch, entered(chapter.root, profile), _kernel_messages(chapter), warnings.catch_warnings():
+        with (
+            watch,
+            entered(chapter.root, profile),
+            _kernel_messages(chapter),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
             logging.getLogger("papermill").setLevel(logging.CRITICAL)
             papermill.execute_notebook(
-                _literal(failed), _literal(failed), parameters=parameters or None, kernel_name="python3", progress_bar=False,
-                execution_timeout=TIMEOUT.get(profile), cwd=str(chapter.root / "build/home/work"), log_output=False, coalesce_streams=True,
+                _literal(failed),
+                _literal(failed),
+                parameters=parameters or None,
+                kernel_name="python3",
+                progress_bar=False,
+                execution_timeout=TIMEOUT.get(profile),
+                cwd=str(chapter.root / "build/home/work"),
+                log_output=False,
+                coalesce_streams=True,
             )
     except papermill.PapermillExecutionError as error:
-        raise PressError(_stopped(name, error, parameters, failed.relative_to(chapter.root))) from None
+        raise PressError(
+            _stopped(name, error, parameters, failed.relative_to(chapter.root))
+        ) from None
     except KeyboardInterrupt:
-        raise PressError(f"{name} was interrupted, and nothing of it was kept: run the same command again.") from None
+        raise PressError(
+            f"{name} was interrupted, and nothing of it was kept: run the same command again."
+        ) from None
     except PressError:
         raise
     except Exception as error:  # a time-out, a kernel that died: papermill has many ways to say so
         reason = " ".join(str(error).split())[:300]
         where = failed if failed.is_file() else log(chapter)
         raise PressError(
-            f"{name} could not be run ({type(error).__name__}: {reason.rstrip('.')}): see {where.relative_to(chapter.root)}, and run the same command again."
+            f"{name} could not be run ({type(error).__name__}: {reason.rstrip('.')}): see"
+            f" {where.relative_to(chapter.root)}, and run the same command again."
         ) from None
     cpu_seconds, wall = _cpu() - before, time.monotonic() - begun
     measured += reference.work()
@@ -89,9 +107,13 @@ def run(chapter: Chapter, asked: dict) -> dict:
         seconds=round(wall, 1),
         cpu_seconds=round(cpu_seconds, 1),
         reference_seconds=round(reference.seconds(cpu_seconds, measured), 1),
-        peak_mb=round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)),
+        peak_mb=round(
+            resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+            / (2**20 if sys.platform == "darwin" else 2**10)
+        ),
         device=device(profile),
-        packages={"python": platform.python_version()} | {package: importlib.metadata.version(package) for package in PACKAGES},
+        packages={"python": platform.python_version()}
+        | {package: importlib.metadata.version(package) for package in PACKAGES},
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         run_hash=key,
     )
@@ -101,7 +123,8 @@ def run(chapter: Chapter, asked: dict) -> dict:
     failed.replace(target)
     print(
         f"{name}: done in {cost['seconds']:.0f} s ({cost['cpu_seconds']:.0f} CPU-seconds, "
-        f"{cost['reference_seconds']:.0f} on the reference, {cost['peak_mb']} MB)", flush=True,
+        f"{cost['reference_seconds']:.0f} on the reference, {cost['peak_mb']} MB)",
+        flush=True,
     )
     return record
 
@@ -114,10 +137,13 @@ def _stopped(name, error, parameters, notebook):
     said = f"{error.ename}: {said}".rstrip(".")[:300]
     if Path(str(parameters.get("dataset", ""))).suffix:
         return (
-            f"{name} cannot work with this data and does not foresee it ({said}): compare the file with what the chapter's page "
-            f"asks for, and if it complies, report the fault with {notebook}."
+            f"{name} cannot work with this data and does not foresee it ({said}): compare the file"
+            " with what the chapter's page asks for, and if it complies, report the fault with"
+            f" {notebook}."
         )
-    return f"{name} stopped: {said}; mend the cell [cell {error.cell_index}; all of it in {notebook}]."
+    return (
+        f"{name} stopped: {said}; mend the cell [cell {error.cell_index}; all of it in {notebook}]."
+    )
 
 
 def _literal(path):
@@ -137,7 +163,9 @@ def log(chapter: Chapter) -> Path:
 
 @contextmanager
 def _kernel_messages(chapter):
-    """Send what the kernel's process itself writes to stderr (notices about its transport) to build/logs."""
+    """Send what the kernel's process itself writes to stderr (notices about its transport) to
+    build/logs.
+    """
     path = log(chapter)
     path.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
@@ -163,7 +191,8 @@ def device(profile: str) -> str:
 
 
 def _strip(notebook):
-    # papermill notes times and this machine's paths; neither belongs in what is published or compared.
+    # papermill notes times and this machine's paths; neither belongs in what is published or
+    # compared.
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 def grafted(chapter: Chapter, record: dict) -> nbformat.NotebookNode:
-    """The paired notebook of `chapter` with the outputs of its published run, code cell by code cell.
+    """The paired notebook of `chapter` with the outputs of its published run, code cell by code
+    cell.
 
     Words, comments and docstrings may have changed since the run; code may not.
 
     Raises
     ------
-    PressError : if there is no such run, it is no notebook, its code differs, or `record` is of another run
+    PressError : if there is no such run, it is no notebook, its code differs, or `record` is of
+    another run
     """
     import nbformat
 
@@ -28,19 +30,37 @@ def grafted(chapter: Chapter, record: dict) -> nbformat.NotebookNode:
     try:
         executed = nbformat.read(path, as_version=4)
     except FileNotFoundError:
-        raise PressError(f"There is no executed notebook {path}: run the chapter with make chapter NAME={chapter.name}.") from None
+        raise PressError(
+            f"There is no executed notebook {path}: run the chapter with make chapter"
+            f" NAME={chapter.name}."
+        ) from None
     except Exception:  # nbformat has many ways to say that something is no notebook
-        raise PressError(f"{path} is no notebook, perhaps cut short: delete it and run the chapter again.") from None
+        raise PressError(
+            f"{path} is no notebook, perhaps cut short: delete it and run the chapter again."
+        ) from None
     if executed.metadata.get("run", {}).get("run_hash") != record["run_hash"]:
-        raise PressError(f"{path} and the record of {chapter.name} are of different runs: delete both and run the chapter again.")
+        raise PressError(
+            f"{path} and the record of {chapter.name} are of different runs: delete both and run"
+            " the chapter again."
+        )
     notebook = nbformat.reads(pair(chapter), as_version=4)
-    cells, kept = ([cell for cell in one.cells if cell.cell_type == "code"] for one in (notebook, executed))
+    cells, kept = (
+        [cell for cell in one.cells if cell.cell_type == "code"] for one in (notebook, executed)
+    )
     if len(cells) != len(kept):
-        raise PressError(f"{path} has {len(kept)} code cells, and {chapter.text} now has {len(cells)}: run the chapter again.")
+        raise PressError(
+            f"{path} has {len(kept)} code cells, and {chapter.text} now has {len(cells)}: run the"
+            " chapter again."
+        )
     for cell, other in zip(cells, kept):
         # The bootstrap holds the repository's address and shows nothing.
-        if "bootstrap" not in cell.metadata.get("tags", []) and bare(cell.source) != bare(other.source):
-            raise PressError(f"{path} was made from another code cell than that of {chapter.text} which begins {_begins(cell)}: run the chapter again.")
+        if "bootstrap" not in cell.metadata.get("tags", []) and bare(cell.source) != bare(
+            other.source
+        ):
+            raise PressError(
+                f"{path} was made from another code cell than that of {chapter.text} which begins"
+                f" {_begins(cell)}: run the chapter again."
+            )
         cell.outputs, cell.execution_count = other.outputs, other.execution_count
     return notebook
 

@@ -27,7 +27,11 @@ class Names:
 
     def _visit(self, statements):
         for statement in statements:
-            blocks = [] if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) else _empty(statement)
+            blocks = (
+                []
+                if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+                else _empty(statement)
+            )
             self._take(statement)
             for block in blocks:
                 self._visit(block)
@@ -46,17 +50,27 @@ class Names:
     def _inner(self, table, at_once):
         for child in table.get_children():
             now = at_once and (child.get_name() in COMPREHENSIONS or child.get_type() == "class")
-            read = {symbol.get_name() for symbol in child.get_symbols() if symbol.is_global() and symbol.is_referenced()}
+            read = {
+                symbol.get_name()
+                for symbol in child.get_symbols()
+                if symbol.is_global() and symbol.is_referenced()
+            }
             if now:
                 self.needed |= read - self.bound
             else:
                 self._later |= read
-            self.bound |= {symbol.get_name() for symbol in child.get_symbols() if symbol.is_declared_global() and symbol.is_assigned()}
+            self.bound |= {
+                symbol.get_name()
+                for symbol in child.get_symbols()
+                if symbol.is_declared_global() and symbol.is_assigned()
+            }
             self._inner(child, now)
 
 
 def _empty(statement):
-    """Take the blocks out of a compound statement, so that its head can be read alone; return them in order."""
+    """Take the blocks out of a compound statement, so that its head can be read alone; return them
+    in order.
+    """
     blocks = []
     for name in BLOCKS:
         if block := getattr(statement, name, None):

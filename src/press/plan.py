@@ -1,4 +1,6 @@
-"""The one list of the book: book/plan.yml orders parts and chapters; contents and README follow from it."""
+"""The one list of the book: book/plan.yml orders parts and chapters; contents and README follow
+from it.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +31,30 @@ def read(root: Path) -> dict[str, list[dict]]:
         raise PressError("book/plan.yml is missing: write the list of chapters there.") from None
     except yaml.YAMLError as error:
         raise PressError(f"book/plan.yml is no valid YAML: {str(error).splitlines()[0]}.") from None
-    if not isinstance(plan, dict) or not all(isinstance(entries, list) for entries in plan.values()):
+    if not isinstance(plan, dict) or not all(
+        isinstance(entries, list) for entries in plan.values()
+    ):
         raise PressError("book/plan.yml must hold a list of chapters under each part.")
     seen: dict[str, str] = {}
     for part, entries in plan.items():
         for entry in entries:
-            if not isinstance(entry, dict) or set(entry) != KEYS or not all(isinstance(text, str) and text.strip() for text in entry.values()):
+            if (
+                not isinstance(entry, dict)
+                or set(entry) != KEYS
+                or not all(isinstance(text, str) and text.strip() for text in entry.values())
+            ):
                 named = entry.get("name") if isinstance(entry, dict) else entry
-                raise PressError(f"book/plan.yml: the entry {named!r} of {part} must have a {', a '.join(sorted(KEYS))}, each with its text.")
-            if (first := seen.setdefault(entry["name"], part)) != part or sum(other["name"] == entry["name"] for other in entries) > 1:
-                raise PressError(f"book/plan.yml names {entry['name']} twice, in {first} and in {part}: keep one.")
+                raise PressError(
+                    f"book/plan.yml: the entry {named!r} of {part} must have a"
+                    f" {', a '.join(sorted(KEYS))}, each with its text."
+                )
+            if (first := seen.setdefault(entry["name"], part)) != part or sum(
+                other["name"] == entry["name"] for other in entries
+            ) > 1:
+                raise PressError(
+                    f"book/plan.yml names {entry['name']} twice, in {first} and in {part}: keep"
+                    " one."
+                )
     return plan
 
 
@@ -55,10 +71,16 @@ def written(root: Path) -> list[Path]:
 def stale(root: Path) -> list[Path]:
     """Files whose list is not what the plan gives."""
     texts = sorted((root / "book").glob("*/*.md"))
-    key = stamps.content(root / "book/plan.yml", root / "book/references.bib", *written(root), *texts, Path(__file__))
+    key = stamps.content(
+        root / "book/plan.yml", root / "book/references.bib", *written(root), *texts, Path(__file__)
+    )
     if stamps.known(root, "plan", "lists", key):
         return []
-    found = [path for path in written(root) if path.is_file() and path.read_text(encoding="utf-8") != updated(path, root)]
+    found = [
+        path
+        for path in written(root)
+        if path.is_file() and path.read_text(encoding="utf-8") != updated(path, root)
+    ]
     if not found:
         stamps.remember(root, "plan", "lists", key, True)
     return found
@@ -80,10 +102,18 @@ def updated(path: Path, root: Path) -> str:
     PressError : if the marks are missing
     """
     text = path.read_text(encoding="utf-8")
-    left, right, block = ("# ", "", _contents(root)) if path.suffix == ".yml" else ("<!-- ", " -->", _table(root))
-    marks = re.compile(rf"({re.escape(left + START + right)}\n).*?(^[ ]*{re.escape(left + END + right)}$)", re.DOTALL | re.MULTILINE)
+    left, right, block = (
+        ("# ", "", _contents(root)) if path.suffix == ".yml" else ("<!-- ", " -->", _table(root))
+    )
+    marks = re.compile(
+        rf"({re.escape(left + START + right)}\n).*?(^[ ]*{re.escape(left + END + right)}$)",
+        re.DOTALL | re.MULTILINE,
+    )
     if not marks.search(text):
-        raise PressError(f"{path.name} lacks the lines {left + START + right!r} and {left + END + right!r}: put them around the list of chapters.")
+        raise PressError(
+            f"{path.name} lacks the lines {left + START + right!r} and {left + END + right!r}: put"
+            " them around the list of chapters."
+        )
     return marks.sub(lambda found: f"{found[1]}{block}{found[2]}", text, count=1)
 
 
@@ -100,7 +130,11 @@ def _contents(root):
         opener = [f"book/{part}/index"] if (root / "book" / part / "index.md").is_file() else []
         if chapters:  # a part without a chapter is to come, as the roadmap says
             files = opener + [chapter.document for chapter in chapters]
-            lines += [f"  - caption: {heading(part)}", "    chapters:", *(f"      - file: {file}" for file in files)]
+            lines += [
+                f"  - caption: {heading(part)}",
+                "    chapters:",
+                *(f"      - file: {file}" for file in files),
+            ]
     return "\n".join(lines) + "\n" if lines else ""
 
 
@@ -111,7 +145,11 @@ def _table(root):
     for part, chapters in _there(root).items():
         for place, chapter in enumerate(chapters):
             entry = cited(chapter, chapter.card["paper"])
-            lines.append(f"| {heading(part) if place == 0 else ''} | [{chapter.name}]({chapter.document}.ipynb) | *{title(entry)}*, {entry.fields['year']} |")
+            lines.append(
+                f"| {heading(part) if place == 0 else ''} |"
+                f" [{chapter.name}]({chapter.document}.ipynb) | *{title(entry)}*,"
+                f" {entry.fields['year']} |"
+            )
     return "\n".join(lines).replace("|  |", "| |") + "\n\n"
 
 

@@ -1,15 +1,16 @@
 """Reference seconds: what a run costs, told so that it means the same on every machine.
 
-Machines differ: the same notebook has cost 16 CPU-seconds on one and 44 on another. So each run also times a fixed piece of
-work, half of it before and half after, on one thread. A reference second is a CPU-second of the machine on which that work
-takes `ON_REFERENCE` seconds.
+Machines differ: the same notebook has cost 16 CPU-seconds on one and 44 on another. So each run
+also times a fixed piece of work, half of it before and half after, on one thread. A reference
+second is a CPU-second of the machine on which that work takes `ON_REFERENCE` seconds.
 """
 
 from __future__ import annotations
 
 import time
 
-# CPU-seconds of the whole piece on the reference, one core of a cloud machine (AMD EPYC) where `import torch` takes four: the
+# CPU-seconds of the whole piece on the reference, one core of a cloud machine (AMD EPYC) where
+# `import torch` takes four: the
 # least of 40 measurements, so that its neighbours count as little as they can.
 ON_REFERENCE = 0.57
 
@@ -17,7 +18,8 @@ ON_REFERENCE = 0.57
 def work() -> float:
     """Half of the fixed piece of work; return its CPU-seconds.
 
-    Half of that is the interpreter's work and half the arithmetic of small and middle-sized arrays, as in a chapter.
+    Half of that is the interpreter's work and half the arithmetic of small and middle-sized arrays,
+    as in a chapter.
     """
     import numpy as np
     from threadpoolctl import threadpool_limits

@@ -1,4 +1,6 @@
-"""How the page shows a chapter's cells: what stands open, what is folded under one line, what is left out."""
+"""How the page shows a chapter's cells: what stands open, what is folded under one line, what is
+left out.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ def arranged(cells: list, chapter: Chapter, below: dict[str, str]) -> list:
 
     `below` holds Markdown that stands below the cell of a role.
 
-    Setting up folds under one line, each aside under its summary, an exercise's check and solution under another; the code of
-    figures and long code that is no method folds by itself. The ledger's code, one word, and prose cells' code do not show.
+    Setting up folds under one line, each aside under its summary, an exercise's check and solution
+    under another; the code of figures and long code that is no method folds by itself. The ledger's
+    code, one word, and prose cells' code do not show.
     """
     asides = {place: run for run in source.asides(chapter.source.cells) for place in run}
     shown, fold, aside = [], "", None
@@ -33,7 +36,9 @@ def arranged(cells: list, chapter: Chapter, below: dict[str, str]) -> list:
             cell.metadata["tags"] = ["remove-cell"]
             shown.append(cell)
             continue
-        wanted = "setup" if role in SETTING_UP else "answer" if role in ("check", "solution") else ""
+        wanted = (
+            "setup" if role in SETTING_UP else "answer" if role in ("check", "solution") else ""
+        )
         if fold and fold != wanted:
             shown.append(_raw("</details>"))
         if asides.get(place) != aside:
@@ -43,7 +48,9 @@ def arranged(cells: list, chapter: Chapter, below: dict[str, str]) -> list:
             if aside is not None:
                 shown.append(_raw(_open("aside", *_summary(cell))))
         if wanted and fold != wanted:
-            shown.append(_raw(_open(wanted, "Setting up" if wanted == "setup" else "Solution and check")))
+            shown.append(
+                _raw(_open(wanted, "Setting up" if wanted == "setup" else "Solution and check"))
+            )
         fold = wanted
         if cell.cell_type == "code":
             _dress(cell, role)
@@ -72,12 +79,16 @@ def _summary(cell):
     cell.source = cell.source[found.end() :].lstrip("\n")
     text = re.sub(r"\{[\w:]+\}`([^`<]+?)(?:\s*<[^>]*>)?`", r"\1", found[1])
     markup = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
-    markup = re.sub(r"\$([^$]+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', markup)
+    markup = re.sub(
+        r"\$([^$]+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', markup
+    )
     return text, markup
 
 
 def _dress(cell, role):
-    """Give a code cell the tags that Jupyter Book knows; leave out what an unanswered exercise prints."""
+    """Give a code cell the tags that Jupyter Book knows; leave out what an unanswered exercise
+    prints.
+    """
     tags, lines = [], [line for line in cell.source.splitlines() if line.strip()]
     if role in ("prose", "ledger"):
         tags = ["remove-input"]
@@ -86,25 +97,41 @@ def _dress(cell, role):
         _prompt(cell, "the code of this figure")
     elif role == "" and len(lines) > LONG:
         tags = ["hide-input"]
-        _prompt(cell, f"the code: {_purpose(cell.source)}, {len(lines)} lines" if _purpose(cell.source) else f"{len(lines)} lines of code")
+        _prompt(
+            cell,
+            (
+                f"the code: {_purpose(cell.source)}, {len(lines)} lines"
+                if _purpose(cell.source)
+                else f"{len(lines)} lines of code"
+            ),
+        )
     elif role == "check":
         cell.outputs = []
     cell.metadata["tags"] = tags + ([f"is-{role}"] if role else [])
 
 
 def _purpose(code):
-    """What a cell says of itself: its leading comment, or the first sentence of its only definition's docstring."""
+    """What a cell says of itself: its leading comment, or the first sentence of its only
+    definition's docstring.
+    """
     found = re.match(r"#\s*(.+)", code.lstrip())
     if found:
         return found[1].strip().rstrip(".:")
     body = ast.parse(code).body
-    if len(body) == 1 and isinstance(body[0], ast.FunctionDef | ast.ClassDef) and (text := ast.get_docstring(body[0])):
+    if (
+        len(body) == 1
+        and isinstance(body[0], ast.FunctionDef | ast.ClassDef)
+        and (text := ast.get_docstring(body[0]))
+    ):
         return re.split(r"[.:](?:\s|$)", " ".join(text.split()), maxsplit=1)[0]
     return ""
 
 
 def _prompt(cell, what):
-    cell.metadata["mystnb"] = {"code_prompt_show": f"Show {what}", "code_prompt_hide": f"Hide {what}"}
+    cell.metadata["mystnb"] = {
+        "code_prompt_show": f"Show {what}",
+        "code_prompt_hide": f"Hide {what}",
+    }
 
 
 def _raw(markup):

@@ -1,4 +1,6 @@
-"""The book's sources: where things stand, which chapters there are, and what a chapter's text notebook holds."""
+"""The book's sources: where things stand, which chapters there are, and what a chapter's text
+notebook holds.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,17 @@ if TYPE_CHECKING:
 ROOT = Path(os.environ.get("PRESS_ROOT", Path(__file__).resolve().parents[2]))
 PARAMETERS = {"profile": "quick", "seeds": 5, "first_seed": 0, "dataset": "", "control": False}
 TAGS = (
-    "imports", "parameters", "settings", "claims", "method", "figure", "prose", "ledger",
-    "exercise", "check", "solution",
+    "imports",
+    "parameters",
+    "settings",
+    "claims",
+    "method",
+    "figure",
+    "prose",
+    "ledger",
+    "exercise",
+    "check",
+    "solution",
 )
 ASIDE = "aside"  # may stand beside any tag that is not SPINE
 SPINE = ("imports", "parameters", "settings", "claims", "ledger", "exercise", "check", "solution")
@@ -57,10 +68,11 @@ class Chapter:
         return self.root / "notebooks" / self.part / f"{self.name}.ipynb"
 
     def run(self, **asked) -> Path:
-        """Where the notebook of a run lies; `asked` are the parameters that differ from the chapter's own.
+        """Where the notebook of a run lies; `asked` are the parameters that differ from the
+        chapter's own.
 
-        The run of all defaults feeds the site; any other lies in build/runs under the name of what was asked, a file of the
-        reader's under a hash of its content.
+        The run of all defaults feeds the site; any other lies in build/runs under the name of what
+        was asked, a file of the reader's under a hash of its content.
         """
         if not asked:
             return self.root / "build/executed/quick" / self.part / f"{self.name}.ipynb"
@@ -69,32 +81,50 @@ class Chapter:
             words.append(f"dataset={_dataset(asked['dataset'])}")
         if asked.get("control"):
             words.append("control")
-        return self.root / "build/runs" / asked.get("profile", "quick") / ("-".join(words) or "default") / f"{self.name}.ipynb"
+        return (
+            self.root
+            / "build/runs"
+            / asked.get("profile", "quick")
+            / ("-".join(words) or "default")
+            / f"{self.name}.ipynb"
+        )
 
     def kept(self, **asked) -> Path:
         """Where the record of that run lies."""
-        return self.run(**asked).with_suffix(".json") if asked else self.root / "build/results/quick" / f"{self.name}.json"
+        return (
+            self.run(**asked).with_suffix(".json")
+            if asked
+            else self.root / "build/results/quick" / f"{self.name}.json"
+        )
 
     def executed(self) -> Path:
         """The notebook of the run that the site shows."""
         return self.run()
 
     def control(self) -> Path:
-        """Record of the negative control; it is a run like any other, so it stands in build/runs."""
+        """Record of the negative control; it is a run like any other, so it stands in
+        build/runs.
+        """
         return self.kept(control=True)
 
     def record(self, profile: str = "quick") -> Path:
         """The record that the site shows: full ones are committed, quick ones are made."""
-        return self.root / f"book/results/full/{self.name}.json" if profile == "full" else self.kept()
+        return (
+            self.root / f"book/results/full/{self.name}.json" if profile == "full" else self.kept()
+        )
 
     @property
     def overlap(self) -> dict:
-        """The parameters of the run on overlapping seeds: its first two are the last two of the published run."""
+        """The parameters of the run on overlapping seeds: its first two are the last two of the
+        published run.
+        """
         return {"first_seed": self.defaults["seeds"] - 2}
 
     @cached_property
     def code(self) -> list[tuple[tuple[str, ...], str]]:
-        """(tags, code) of each code cell that is run, the bootstrap left out: from the notebook, or else from the text."""
+        """(tags, code) of each code cell that is run, the bootstrap left out: from the notebook, or
+        else from the text.
+        """
         if self.notebook.is_file():
             cells = json.loads(self.notebook.read_text(encoding="utf-8"))["cells"]
         else:
@@ -110,7 +140,9 @@ class Chapter:
             try:
                 values[node.targets[0].id] = ast.literal_eval(node.value)
             except (AttributeError, ValueError):
-                raise PressError(f"{self.text}: write only plain values in the cell 'parameters'.") from None
+                raise PressError(
+                    f"{self.text}: write only plain values in the cell 'parameters'."
+                ) from None
         return PARAMETERS | values
 
     @property
@@ -127,14 +159,21 @@ class Chapter:
 
     @cached_property
     def card(self) -> dict:
-        """The front matter's ``chapter:`` block, checked; keys of MORE that it leaves out are empty."""
+        """The front matter's ``chapter:`` block, checked; keys of MORE that it leaves out are
+        empty.
+        """
         card = front_matter(self.text).get("chapter")
         if not isinstance(card, dict):
-            raise PressError(f"{self.text} has no chapter: block in its front matter: add it as CONTRIBUTING.md shows.")
+            raise PressError(
+                f"{self.text} has no chapter: block in its front matter: add it as CONTRIBUTING.md"
+                " shows."
+            )
         card = {key: kind() for key, kind in MORE.items()} | card
         for key, kind in (CARD | MORE).items():
             if not isinstance(card.get(key), kind):
-                raise PressError(f"{self.text}: the front matter's chapter.{key} must be a {kind.__name__}.")
+                raise PressError(
+                    f"{self.text}: the front matter's chapter.{key} must be a {kind.__name__}."
+                )
         return card
 
     @cached_property
@@ -148,7 +187,10 @@ class Chapter:
                     try:
                         return tuple(ast.literal_eval(node.value))
                     except (ValueError, TypeError):
-                        raise PressError(f"{self.text}: write takes=(…) in the cell 'settings' as plain names in quotes.") from None
+                        raise PressError(
+                            f"{self.text}: write takes=(…) in the cell 'settings' as plain names in"
+                            " quotes."
+                        ) from None
         return ()
 
     @cached_property
@@ -166,7 +208,9 @@ def _load(text):
 
 
 def _dataset(name):
-    """A data set as part of a folder's name: its own name, or that of the reader's file with a hash of what is in it."""
+    """A data set as part of a folder's name: its own name, or that of the reader's file with a hash
+    of what is in it.
+    """
     path = Path(name)
     if not path.suffix:
         return name
@@ -180,7 +224,9 @@ def front_matter(path: Path) -> dict:
     try:
         return (_load(found[1]) or {}) if found else {}
     except yaml.YAMLError as error:
-        raise PressError(f"The front matter of {path} is no valid YAML: {str(error).splitlines()[0]}.") from None
+        raise PressError(
+            f"The front matter of {path} is no valid YAML: {str(error).splitlines()[0]}."
+        ) from None
 
 
 def config(root: Path = ROOT) -> dict:
@@ -205,26 +251,38 @@ def toc(root: Path = ROOT) -> list[str]:
 
 
 def chapters(root: Path = ROOT) -> list[Chapter]:
-    """All chapters: the .md files under book/<part>/ whose front matter has a ``chapter:`` block, in the order of book/plan.yml.
+    """All chapters: the .md files under book/<part>/ whose front matter has a ``chapter:`` block,
+    in the order of book/plan.yml.
 
     Raises
     ------
-    PressError : if the plan lacks a chapter, has it in another part, or names a text that is no chapter
+    PressError : if the plan lacks a chapter, has it in another part, or names a text that is no
+    chapter
     """
     found = {
         (path.parent.name, path.stem): Chapter(root, path.parent.name, path.stem)
         for path in sorted((root / "book").glob("*/*.md"))
         if path.parent.name != "coursework" and "chapter" in front_matter(path)
     }
-    order = [(part, entry["name"]) for part, entries in plan.read(root).items() for entry in entries]
+    order = [
+        (part, entry["name"]) for part, entries in plan.read(root).items() for entry in entries
+    ]
     for part, name in sorted(set(found) - set(order)):
         other = next((there for there, planned in order if planned == name), None)
         if other:
-            raise PressError(f"book/{part}/{name}.md is a chapter and book/plan.yml has it in {other}: move the one or the other.")
-        raise PressError(f"book/{part}/{name}.md is a chapter and book/plan.yml does not name it: add it there.")
+            raise PressError(
+                f"book/{part}/{name}.md is a chapter and book/plan.yml has it in {other}: move the"
+                " one or the other."
+            )
+        raise PressError(
+            f"book/{part}/{name}.md is a chapter and book/plan.yml does not name it: add it there."
+        )
     for part, name in order:
         if (part, name) not in found and (root / f"book/{part}/{name}.md").is_file():
-            raise PressError(f"book/plan.yml names {name}, and book/{part}/{name}.md has no chapter: block in its front matter: add it.")
+            raise PressError(
+                f"book/plan.yml names {name}, and book/{part}/{name}.md has no chapter: block in"
+                " its front matter: add it."
+            )
     return [found[key] for key in order if key in found]
 
 
@@ -255,8 +313,16 @@ def named(kind: str, name: str, there: list):
 
 def code_of(cells: list) -> list[tuple[tuple[str, ...], str]]:
     """(tags, code) of each code cell of a notebook, the bootstrap left out."""
-    listed = [(tuple(cell["metadata"].get("tags", ())), cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    return [(tags, text if isinstance(text, str) else "".join(text)) for tags, text in listed if "bootstrap" not in tags]
+    listed = [
+        (tuple(cell["metadata"].get("tags", ())), cell["source"])
+        for cell in cells
+        if cell["cell_type"] == "code"
+    ]
+    return [
+        (tags, text if isinstance(text, str) else "".join(text))
+        for tags, text in listed
+        if "bootstrap" not in tags
+    ]
 
 
 def tag(cell) -> str:
@@ -272,7 +338,8 @@ def is_aside(cell) -> bool:
 def asides(cells: list) -> list[range]:
     """The asides among `cells`, as ranges of their places.
 
-    An aside is a run of cells tagged so; a Markdown cell that begins with ``**Aside: …**`` starts another.
+    An aside is a run of cells tagged so; a Markdown cell that begins with ``**Aside: …**`` starts
+    another.
     """
     found: list[range] = []
     for place, cell in enumerate(cells):

@@ -1,4 +1,6 @@
-"""Lay out what Jupyter Book renders: prose pages, executed notebooks with the book's own Markdown, and generated tables."""
+"""Lay out what Jupyter Book renders: prose pages, executed notebooks with the book's own Markdown,
+and generated tables.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import nbformat
-from unlabeled import claims
 
 from press import aside, pages, shown, source, words
 from press.errors import PressError
 from press.graft import grafted
 from press.pair import Links, own_text
 from press.source import Chapter
+from unlabeled import claims
 
 
 def stage(root: Path = source.ROOT) -> Path:
@@ -21,7 +23,8 @@ def stage(root: Path = source.ROOT) -> Path:
 
     Raises
     ------
-    PressError : if a chapter has not been run, was run from another text, or a page lacks the place for what is generated
+    PressError : if a chapter has not been run, was run from another text, or a page lacks the place
+    for what is generated
     """
     folder = root / "build/stage"
     shutil.rmtree(folder, ignore_errors=True)
@@ -30,12 +33,20 @@ def stage(root: Path = source.ROOT) -> Path:
         _copy(root, folder, path)
     for path in sorted((root / "book").rglob("*")):
         name = path.relative_to(root)
-        # Pages that the contents do not list stay out: Sphinx would look for them by a pattern that folders' names can break.
+        # Pages that the contents do not list stay out: Sphinx would look for them by a pattern that
+        # folders' names can break.
         listed = path.suffix != ".md" or name.with_suffix("").as_posix() in documents
-        if path.is_file() and listed and not {"coursework", "results"} & set(name.parts) and not _is_chapter(path):
+        if (
+            path.is_file()
+            and listed
+            and not {"coursework", "results"} & set(name.parts)
+            and not _is_chapter(path)
+        ):
             _copy(root, folder, str(name))
     glossary = folder / "book/glossary.md"
-    glossary.write_text(words.glossary_page(glossary.read_text(encoding="utf-8"), root), encoding="utf-8")
+    glossary.write_text(
+        words.glossary_page(glossary.read_text(encoding="utf-8"), root), encoding="utf-8"
+    )
     runs = [pages.load(chapter) for chapter in source.chapters(root)]
     for run in runs:
         target = folder / f"{run.chapter.document}.ipynb"
@@ -46,30 +57,48 @@ def stage(root: Path = source.ROOT) -> Path:
         text = path.read_text(encoding="utf-8")
         for place, block in blocks.items():
             if f"<!-- {place} -->" not in text:
-                raise PressError(f"book/{name}.md has no line '<!-- {place} -->' for what the press puts there: add it.")
+                raise PressError(
+                    f"book/{name}.md has no line '<!-- {place} -->' for what the press puts there:"
+                    " add it."
+                )
             text = text.replace(f"<!-- {place} -->", block)
         path.write_text(text, encoding="utf-8")
     return folder
 
 
-BESIDE = ("book/glossary", "book/references")  # what a chapter's page is rendered with when it stands alone
+# what a chapter's page is rendered with when it stands alone
+BESIDE = ("book/glossary", "book/references")
 
 
 def stage_page(chapter: Chapter) -> Path:
-    """Lay out one chapter alone, with glossary and references, in build/page; files that stay the same keep their dates."""
+    """Lay out one chapter alone, with glossary and references, in build/page; files that stay the
+    same keep their dates.
+    """
     root, folder = chapter.root, chapter.root / "build/page"
     beside = [name for name in BESIDE if (root / f"{name}.md").is_file()]
     files = "".join(f"  - file: {name}\n" for name in beside)
-    _put(folder / "_toc.yml", f"format: jb-book\nroot: {chapter.document}\nchapters:\n{files}".encode())
+    _put(
+        folder / "_toc.yml",
+        f"format: jb-book\nroot: {chapter.document}\nchapters:\n{files}".encode(),
+    )
     _put(folder / "_config.yml", (root / "_config.yml").read_bytes())
     for path in sorted((root / "book").rglob("*")):
         name = path.relative_to(root)
-        if path.is_file() and path.suffix != ".md" and not {"coursework", "results"} & set(name.parts):
+        if (
+            path.is_file()
+            and path.suffix != ".md"
+            and not {"coursework", "results"} & set(name.parts)
+        ):
             _put(folder / name, path.read_bytes())
     for name in beside:
         text = (root / f"{name}.md").read_text(encoding="utf-8")
-        _put(folder / f"{name}.md", (words.glossary_page(text, root) if name == BESIDE[0] else text).encode())
-    _put(folder / f"{chapter.document}.ipynb", nbformat.writes(staged(pages.load(chapter))).encode())
+        _put(
+            folder / f"{name}.md",
+            (words.glossary_page(text, root) if name == BESIDE[0] else text).encode(),
+        )
+    _put(
+        folder / f"{chapter.document}.ipynb", nbformat.writes(staged(pages.load(chapter))).encode()
+    )
     return folder
 
 
@@ -119,8 +148,11 @@ def _with_control(text, run):
 def _footer(chapter):
     repository = Links(chapter.root).repository
     title = quote(f"Error in the chapter {chapter.name}")
-    edit = f"{repository}/edit/{source.config(chapter.root)['repository']['branch']}/book/{chapter.part}/{chapter.name}.md"
-    return pages.raw(pages.render("footer", issue=f"{repository}/issues/new?title={title}", edit=edit))
+    branch = source.config(chapter.root)["repository"]["branch"]
+    edit = f"{repository}/edit/{branch}/book/{chapter.part}/{chapter.name}.md"
+    return pages.raw(
+        pages.render("footer", issue=f"{repository}/issues/new?title={title}", edit=edit)
+    )
 
 
 def write_notebooks(site: Path, root: Path = source.ROOT) -> None:

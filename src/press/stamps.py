@@ -1,4 +1,5 @@
-"""What was found out about files that have not changed since is not worked out again: it stands in build/stamps.json.
+"""What was found out about files that have not changed since is not worked out again: it stands in
+build/stamps.json.
 
 A stamp is a hash of all that its answer depends on. Losing the file costs time and nothing else.
 """
@@ -27,7 +28,13 @@ def digest(*parts: str | bytes) -> str:
 
 def content(*paths: Path) -> str:
     """Hash of the names and contents of files; a file that is missing counts as such."""
-    return digest(*(part for path in paths for part in (path.name, path.read_bytes() if path.is_file() else b"\0")))
+    return digest(
+        *(
+            part
+            for path in paths
+            for part in (path.name, path.read_bytes() if path.is_file() else b"\0")
+        )
+    )
 
 
 @lru_cache(maxsize=1)
@@ -42,15 +49,21 @@ def _press():
 def _headings(root, dates):
     found = []
     for path, _ in dates:
-        heading = re.search(r"^# (.+)$", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        heading = re.search(
+            r"^# (.+)$", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+        )
         found += [str(path.relative_to(root)), heading[1] if heading else ""]
     return digest(*found)
 
 
 def of_text(chapter) -> str:
-    """Hash of what a chapter's notebook is made from: its text, the bibliography, addresses, other pages' titles, the press."""
+    """Hash of what a chapter's notebook is made from: its text, the bibliography, addresses, other
+    pages' titles, the press.
+    """
     root = chapter.root
-    pages = tuple((path, path.stat().st_mtime_ns) for path in sorted((root / "book").glob("**/*.md")))
+    pages = tuple(
+        (path, path.stat().st_mtime_ns) for path in sorted((root / "book").glob("**/*.md"))
+    )
     files = content(chapter.text, root / "book/references.bib", root / "_config.yml")
     return digest(_press(), _headings(root, pages), files)
 

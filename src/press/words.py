@@ -1,4 +1,6 @@
-"""Glossary and notation: what the pages hold and what chapters add in their front matter, merged and sorted."""
+"""Glossary and notation: what the pages hold and what chapters add in their front matter, merged
+and sorted.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +14,39 @@ BLOCK = re.compile(r"^```\{glossary\}\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILI
 
 
 def glossary(root: Path = source.ROOT) -> dict[str, str]:
-    """Terms and their definitions, of book/glossary.md and of all chapters, sorted; terms of one entry are joined by a newline.
+    """Terms and their definitions, of book/glossary.md and of all chapters, sorted; terms of one
+    entry are joined by a newline.
 
     Raises
     ------
-    PressError : if a term is defined twice, is no term, or has no definition; the sentence names the files
+    PressError : if a term is defined twice, is no term, or has no definition; the sentence names
+    the files
     """
     found: dict[str, str] = {}
     owner: dict[str, str] = {}
-    entries = [("book/glossary.md", terms, text) for terms, text in _page_entries(root / "book/glossary.md")]
+    entries = [
+        ("book/glossary.md", terms, text)
+        for terms, text in _page_entries(root / "book/glossary.md")
+    ]
     for chapter in source.chapters(root):
         file = f"book/{chapter.part}/{chapter.name}.md"
-        entries += [(file, [str(term)], " ".join(str(text or "").split())) for term, text in chapter.card["terms"].items()]
+        entries += [
+            (file, [str(term)], " ".join(str(text or "").split()))
+            for term, text in chapter.card["terms"].items()
+        ]
     for file, terms, text in entries:
         for term in terms:
             if re.search(r"[{}\[\]`]", term) or re.match(r"\(|.*[.:;,]$", term):
-                raise PressError(f"{file} defines {term!r}, which is no term: write the word alone, and notes elsewhere.")
+                raise PressError(
+                    f"{file} defines {term!r}, which is no term: write the word alone, and notes"
+                    " elsewhere."
+                )
             if term.casefold() in owner:
                 first = owner[term.casefold()]
-                raise PressError(f"The term {term!r} is defined in {first} and again in {file}: keep one definition.")
+                raise PressError(
+                    f"The term {term!r} is defined in {first} and again in {file}: keep one"
+                    " definition."
+                )
             owner[term.casefold()] = file
         if not text:
             raise PressError(f"{file} gives no definition of {terms[0]!r}: say what it means.")
@@ -39,7 +55,9 @@ def glossary(root: Path = source.ROOT) -> dict[str, str]:
 
 
 def _page_entries(path):
-    """Entries of the glossary's block: their terms (one a line) and the text below, which is indented."""
+    """Entries of the glossary's block: their terms (one a line) and the text below, which is
+    indented.
+    """
     block = BLOCK.search(path.read_text(encoding="utf-8")) if path.is_file() else None
     if path.is_file() and not block:
         raise PressError(f"{path} has no ```{{glossary}} block: put the terms in one.")
@@ -62,7 +80,10 @@ def terms(root: Path = source.ROOT) -> set[str]:
 
 def glossary_page(text: str, root: Path = source.ROOT) -> str:
     """The glossary's page with all terms in its block."""
-    entries = "\n\n".join(f"{terms}\n" + "\n".join(f"  {line}" for line in definition.split("\n")) for terms, definition in glossary(root).items())
+    entries = "\n\n".join(
+        f"{terms}\n" + "\n".join(f"  {line}" for line in definition.split("\n"))
+        for terms, definition in glossary(root).items()
+    )
     return BLOCK.sub(lambda _: f"```{{glossary}}\n{entries}\n```", text, count=1)
 
 
@@ -71,12 +92,19 @@ def notation(root: Path = source.ROOT) -> str:
     sections = []
     for chapter in source.chapters(root):
         if symbols := chapter.card["symbols"]:
-            rows = "\n".join(f"| {_cell(symbol)} | {_cell(meaning)} |" for symbol, meaning in symbols)
-            sections.append(f"## {chapter.title}\n\nUsed in {{doc}}`/{chapter.document}`.\n\n| Symbol | Meaning |\n|---|---|\n{rows}")
+            rows = "\n".join(
+                f"| {_cell(symbol)} | {_cell(meaning)} |" for symbol, meaning in symbols
+            )
+            sections.append(
+                f"## {chapter.title}\n\nUsed in {{doc}}`/{chapter.document}`.\n\n| Symbol | Meaning"
+                f" |\n|---|---|\n{rows}"
+            )
     return "\n\n".join(sections)
 
 
 def _cell(text):
     """Markdown for a cell of a table, where a bar would end the cell."""
     pieces = re.split(r"(\$[^$]+\$)", " ".join(text.split()))
-    return "".join(piece.replace("|", r"\vert " if piece.startswith("$") else r"\|") for piece in pieces)
+    return "".join(
+        piece.replace("|", r"\vert " if piece.startswith("$") else r"\|") for piece in pieces
+    )

@@ -230,7 +230,7 @@ def read_pictures(path: Path) -> Pictures:
     if arrays["test_labels"].max() > arrays["train_labels"].max():
         raise InputError(
             f"In {str(path)!r} the test labels hold a class that the training labels lack: give "
-            f"both the same classes."
+            "both the same classes."
         )
     keys = {name: [picture.tobytes() for picture in arrays[name]] for name in parts}
     known = set(keys["train_images"])
@@ -308,7 +308,7 @@ def _scaled(path, arrays, notes):
             raise InputError(
                 f"{where} the largest whole number is {top}, so the scale does not seem to be 0 "
                 "to 255: "
-                f"divide by the largest value possible and save the pictures as fractions."
+                "divide by the largest value possible and save the pictures as fractions."
             )
         if top > 1:
             scale["bui"] = 255
@@ -321,7 +321,7 @@ def _scaled(path, arrays, notes):
             raise InputError(
                 f"{where} the largest value is {top:.2g}, as if the pictures had been divided by "
                 "255 "
-                f"twice: multiply them by 255."
+                "twice: multiply them by 255."
             )
         notes.append(f"values: fractions, {lowest:.3g} to {top:.3g}, taken as they are")
     return [
@@ -363,7 +363,7 @@ def read_films(path: Path, least_films: int, least_frames: int) -> Films:
     films, masks = arrays["films"], arrays["masks"]
     shapes = (
         f"In {str(path)!r} films {films.shape} and masks {masks.shape} must be numbers of shape "
-        f"(n, frames, height, width, 3) and (n, frames, height, width)"
+        "(n, frames, height, width, 3) and (n, frames, height, width)"
     )
     if films.ndim != 5 or not films.size or {films.dtype.kind, masks.dtype.kind} - set("buif"):
         grey = " (repeat grey films along a last axis of 3)" if films.ndim == 4 else ""
@@ -387,7 +387,7 @@ def read_films(path: Path, least_films: int, least_frames: int) -> Films:
         raise InputError(
             f"In {str(path)!r} masks are {'true' if masks.all() else 'false'} everywhere: they "
             "must be "
-            f"true where the thing is, false elsewhere."
+            "true where the thing is, false elsewhere."
         )
     (films,) = _scaled(path, {"films": films}, notes)
     still = int(sum((film == film[:1]).all() for film in films))
@@ -406,14 +406,14 @@ def read_windows(path: Path, least_devices: int, least_users: int) -> Windows:
         raise InputError(
             f"In {str(path)!r} windows have shape {windows.shape} and type {windows.dtype}: they "
             "are "
-            f"numbers of shape (n, devices, steps, channels)."
+            "numbers of shape (n, devices, steps, channels)."
         )
     n, devices, steps, channels = windows.shape
     if channels > steps:
         raise InputError(
             f"In {str(path)!r} windows have {channels} channels and {count(steps, 'step')}: the "
             "axes "
-            f"must be (n, devices, steps, channels), so swap the last two."
+            "must be (n, devices, steps, channels), so swap the last two."
         )
     if not np.isfinite(windows).all() or np.abs(windows).max() > 1e30:
         raise InputError(
@@ -426,7 +426,7 @@ def read_windows(path: Path, least_devices: int, least_users: int) -> Windows:
     if users.shape != (n,) or users.dtype.kind not in "uiU":
         raise InputError(
             f"In {str(path)!r} users have shape {users.shape} and type {users.dtype}: they are {n} "
-            f"whole numbers or names, one per window."
+            "whole numbers or names, one per window."
         )
     users = np.unique(users, return_inverse=True)[1].astype(np.int64)
     for what, found, least in (

@@ -1,7 +1,8 @@
 """Claims, tests over seeds, and verdicts by rule.
 
-A test boils each seed's experiment down to one number and asks where the mean of these numbers lies, by Student's t.
-A claim's verdict follows from the outcomes of its tests; nobody types it. How a ledger looks stands in `ledger_view`.
+A test boils each seed's experiment down to one number and asks where the mean of these numbers
+lies, by Student's t. A claim's verdict follows from the outcomes of its tests; nobody types it. How
+a ledger looks stands in `ledger_view`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ UNSEEN = "no test of this claim saw the reader's own data"
 
 
 def interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float, float]:
-    """Mean and two-sided Student-t interval of `values` (shape (n,), n >= 2): ``(mean, low, high)``."""
+    """Mean and two-sided Student-t interval of `values` (shape (n,), n >= 2): ``(mean, low,
+    high)``.
+    """
     values = np.asarray(values, dtype=float)
     mean = values.mean()
     spread = values.std(ddof=1) / np.sqrt(len(values))
@@ -101,7 +104,10 @@ def log_ratio(ours: Sequence[float], theirs: Sequence[float]) -> np.ndarray:
     """Natural logarithm of `ours` / `theirs`, seed by seed (both positive, shape (seeds,))."""
     ours, theirs = _paired(ours, theirs)
     if (ours <= 0).any() or (theirs <= 0).any():
-        raise InputError("A log ratio needs positive values: use a paired difference where zero can occur, or, with data of your own, harder examples.")
+        raise InputError(
+            "A log ratio needs positive values: use a paired difference where zero can occur, or,"
+            " with data of your own, harder examples."
+        )
     return np.log(ours / theirs)
 
 
@@ -112,7 +118,9 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> np.ndarray:
 
 
 def fisher_z(correlations: Sequence[float]) -> np.ndarray:
-    """Fisher's transform artanh(r) of correlations (shape (seeds,)); |r| = 1 is pulled in to stay finite (Fisher, 1915)."""
+    """Fisher's transform artanh(r) of correlations (shape (seeds,)); |r| = 1 is pulled in to stay
+    finite (Fisher, 1915).
+    """
     correlations = _numbers(correlations, "The correlations")
     if (np.abs(correlations) > 1 + 1e-9).any():
         raise InputError("A correlation lies outside [-1, 1]: pass correlations, not other scores.")
@@ -123,17 +131,24 @@ def _numbers(values, whose):
     try:
         return np.asarray(values, dtype=float)
     except (TypeError, ValueError):
-        raise InputError(f"{whose} must be numbers, one per seed: got lists of unequal lengths or something that is no number.") from None
+        raise InputError(
+            f"{whose} must be numbers, one per seed: got lists of unequal lengths or something that"
+            " is no number."
+        ) from None
 
 
 def _paired(ours, theirs):
     ours, theirs = _numbers(ours, "Paired values"), _numbers(theirs, "Paired values")
     if ours.shape != theirs.shape:
-        raise InputError(f"Paired values must be of equal length, one per seed: got the shapes {ours.shape} and {theirs.shape}.")
+        raise InputError(
+            f"Paired values must be of equal length, one per seed: got the shapes {ours.shape} and"
+            f" {theirs.shape}."
+        )
     return ours, theirs
 
 
 # What prose prints
+
 
 def number(value: float) -> str:
     """A figure as the book prints it: three significant digits (whole numbers up to 9999 in full),
@@ -183,7 +198,9 @@ def word(
 
 
 class Test(SimpleNamespace):
-    """One filed test: its record's fields as attributes (id, what, estimate, low, high, outcome, values …)."""
+    """One filed test: its record's fields as attributes (id, what, estimate, low, high, outcome,
+    values …).
+    """
 
     __test__ = False  # pytest is not meant
 
@@ -220,19 +237,31 @@ class Claim:
     def id(self) -> str:
         return self._entry["id"]
 
-    def greater(self, id: str, what: str, values: Sequence[float], *, margin: float = 0.0, **options) -> Test:
+    def greater(
+        self, id: str, what: str, values: Sequence[float], *, margin: float = 0.0, **options
+    ) -> Test:
         """File the test that the mean of `values` (one per seed) lies above `margin`."""
         return self._file(id, what, values, "t", "greater", margin, **options)
 
-    def less(self, id: str, what: str, values: Sequence[float], *, margin: float = 0.0, **options) -> Test:
+    def less(
+        self, id: str, what: str, values: Sequence[float], *, margin: float = 0.0, **options
+    ) -> Test:
         """File the test that the mean of `values` (one per seed) lies below `margin`."""
         return self._file(id, what, values, "t", "less", margin, **options)
 
     def equivalent(
-        self, id: str, what: str, values: Sequence[float], *, margin: float,
-        beside: str = "", wide: str = "", **options,
+        self,
+        id: str,
+        what: str,
+        values: Sequence[float],
+        *,
+        margin: float,
+        beside: str = "",
+        wide: str = "",
+        **options,
     ) -> Test:
-        """File the test that the mean of `values` (one per seed) lies within plus or minus `margin` > 0.
+        """File the test that the mean of `values` (one per seed) lies within plus or minus `margin`
+        > 0.
 
         Parameters
         ----------
@@ -247,10 +276,14 @@ class Claim:
             id, what, values, "equivalence", "within", margin, beside=beside, wide=wide, **options
         )
 
-    def exact(self, id: str, what: str, values: Sequence[float], *, tolerance: float, **options) -> Test:
-        """File the test of an identity, theorem or bound: the largest of `values` (one or more) is at most `tolerance`.
+    def exact(
+        self, id: str, what: str, values: Sequence[float], *, tolerance: float, **options
+    ) -> Test:
+        """File the test of an identity, theorem or bound: the largest of `values` (one or more) is
+        at most `tolerance`.
 
-        For an identity pass absolute errors; for a bound pass by how much it is exceeded, negative where it is kept.
+        For an identity pass absolute errors; for a bound pass by how much it is exceeded, negative
+        where it is kept.
         """
         return self._file(id, what, values, "exact", "within", tolerance, **options)
 
@@ -258,51 +291,110 @@ class Claim:
         """Say that this scale cannot test the claim, and why."""
         if self._entry["tests"]:
             raise InputError(
-                f"The claim {self.id!r} has tests, so it cannot be out of reach: drop the one or the other."
+                f"The claim {self.id!r} has tests, so it cannot be out of reach: drop the one or"
+                " the other."
             )
         if not reason.strip():
             raise InputError(f"The claim {self.id!r} is out of reach: say why.")
         self._entry["reason"] = reason
 
     def _file(
-        self, id, what, values, kind, direction, margin, *,
-        late="", repeats="", toy=False, deterministic=True, beside="", wide="",
+        self,
+        id,
+        what,
+        values,
+        kind,
+        direction,
+        margin,
+        *,
+        late="",
+        repeats="",
+        toy=False,
+        deterministic=True,
+        beside="",
+        wide="",
     ):
         name = f"{self.id}/{id}"
         values = np.atleast_1d(_numbers(values, f"The values of the test {name}"))
         n = len(self._run.seeds)
         if not id.strip() or not what.strip():
             lack = "a description" if id.strip() else "an id"
-            raise InputError(f"A test of the claim {self.id!r} lacks {lack}: name it and say what it measures.")
-        if self._entry["reason"]:
-            raise InputError(f"The claim {self.id!r} is out of reach, so it takes no tests: drop the one or the other.")
-        if any(test["id"] == id for test in self._entry["tests"]):
-            raise InputError(f"The claim {self.id!r} has two tests called {id!r}: give each an id of its own.")
-        if values.ndim != 1 or (kind == "exact" and not len(values)) or (kind != "exact" and len(values) != n):
             raise InputError(
-                f"The test {name} needs one value per seed, {n} in all, but got an array of shape {values.shape}."
+                f"A test of the claim {self.id!r} lacks {lack}: name it and say what it measures."
+            )
+        if self._entry["reason"]:
+            raise InputError(
+                f"The claim {self.id!r} is out of reach, so it takes no tests: drop the one or the"
+                " other."
+            )
+        if any(test["id"] == id for test in self._entry["tests"]):
+            raise InputError(
+                f"The claim {self.id!r} has two tests called {id!r}: give each an id of its own."
+            )
+        if (
+            values.ndim != 1
+            or (kind == "exact" and not len(values))
+            or (kind != "exact" and len(values) != n)
+        ):
+            raise InputError(
+                f"The test {name} needs one value per seed, {n} in all, but got an array of shape"
+                f" {values.shape}."
             )
         if not (np.abs(values) < 1e150).all():  # beyond, the variance overflows; NaN compares false
             raise InputError(
-                f"On this data the test {name} has no finite number for some seed: try data with more examples of each class."
-                if self._run.own else f"The test {name} got NaN or infinity: find the seed where the experiment broke."
+                f"On this data the test {name} has no finite number for some seed: try data with"
+                " more examples of each class."
+                if self._run.own
+                else (
+                    f"The test {name} got NaN or infinity: find the seed where the experiment"
+                    " broke."
+                )
             )
         if not np.isfinite(margin):
-            raise InputError(f"The test {name} has the margin {margin}: it must be a finite number.")
-        if kind != "exact" and n < 2:
-            raise InputError(f"The test {name} has too few seeds for an interval: set seeds=2 or more.")
-        # Differences that are all zero say "no effect"; any other constant was never drawn from seeds.
-        if kind != "exact" and values.any() and not values.std(ddof=1) > 1e-12 * np.abs(values).max():
             raise InputError(
-                f"On this data every seed gives the test {name} the same value, so that no interval can be drawn: try more examples, or harder ones."
+                f"The test {name} has the margin {margin}: it must be a finite number."
+            )
+        if kind != "exact" and n < 2:
+            raise InputError(
+                f"The test {name} has too few seeds for an interval: set seeds=2 or more."
+            )
+        # Differences that are all zero say "no effect"; any other constant was never drawn from
+        # seeds.
+        if (
+            kind != "exact"
+            and values.any()
+            and not values.std(ddof=1) > 1e-12 * np.abs(values).max()
+        ):
+            raise InputError(
+                f"On this data every seed gives the test {name} the same value, so that no interval"
+                " can be drawn: try more examples, or harder ones."
                 if self._run.own
-                else f"The test {name} got the same value for every seed: an interval needs spread, so use exact for identities."
+                else (
+                    f"The test {name} got the same value for every seed: an interval needs spread,"
+                    " so use exact for identities."
+                )
             )
         test = (
-            dict(id=id, what=what, kind=kind, direction=direction, margin=float(margin), level=LEVEL, values=values.tolist())
+            dict(
+                id=id,
+                what=what,
+                kind=kind,
+                direction=direction,
+                margin=float(margin),
+                level=LEVEL,
+                values=values.tolist(),
+            )
             | evaluate(kind, direction, margin, values)
-            | dict(n=len(values), deterministic=bool(deterministic), late=late, repeats=repeats, toy=bool(toy),
-                   counted=not (toy and self._run.own), beside=beside, wide=wide)
+            | dict(
+                n=len(values),
+                deterministic=bool(deterministic),
+                late=late,
+                repeats=repeats,
+                toy=bool(toy),
+                counted=not (toy and self._run.own),
+                beside=beside,
+                wide=wide,
+            )
         )
         self._entry["tests"].append(test)
         return Test(**test)
@@ -314,7 +406,8 @@ class Ledger:
     Examples
     --------
     >>> ledger = Ledger(run)
-    >>> gain = ledger.claim("gain", "On digits A beats B.", name="A beats B", paper="+3.1 points", where="Table 2")
+    >>> gain = ledger.claim("gain", "On digits A beats B.", name="A beats B", paper="+3.1 points",
+    where="Table 2")
     >>> gain.greater("accuracy", "accuracy of A - accuracy of B", difference(a, b))
     >>> ledger
     """
@@ -324,8 +417,16 @@ class Ledger:
         self._claims: dict[str, dict] = {}
 
     def claim(
-        self, id: str, statement: str, *, name: str = "", paper: str = "not at hand", where: str = "",
-        central: bool = False, rival: str = "", rival_test: str = "",
+        self,
+        id: str,
+        statement: str,
+        *,
+        name: str = "",
+        paper: str = "not at hand",
+        where: str = "",
+        central: bool = False,
+        rival: str = "",
+        rival_test: str = "",
     ) -> Claim:
         """Declare a claim of the paper.
 
@@ -336,20 +437,33 @@ class Ledger:
         name : the claim in three to five words
         paper, where : the paper's own figure ("not at hand" if unknown), and its place
         central : whether the negative control must break it
-        rival, rival_test : what else could explain it, and the test ("id", or "claim/id") that speaks against that
+        rival, rival_test : what else could explain it, and the test ("id", or "claim/id") that
+        speaks against that
         """
         if id in self._claims:
-            raise InputError(f"The claim {id!r} is declared twice: give each claim an id of its own.")
+            raise InputError(
+                f"The claim {id!r} is declared twice: give each claim an id of its own."
+            )
         if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", id):
             raise InputError(
-                f"The claim id {id!r} cannot be linked to: use small letters, digits and single hyphens, as in 'few-labels'."
+                f"The claim id {id!r} cannot be linked to: use small letters, digits and single"
+                " hyphens, as in 'few-labels'."
             )
         if not statement.strip():
             raise InputError(f"The claim {id!r} says nothing: state it in one sentence.")
         rival_test = rival_test if not rival_test or "/" in rival_test else f"{id}/{rival_test}"
         self._claims[id] = dict(
-            id=id, name=name or id.replace("-", " "), central=bool(central), statement=" ".join(statement.split()),
-            paper=paper, where=where, rival=" ".join(rival.split()), rival_test=rival_test, verdict=None, reason="", tests=[],
+            id=id,
+            name=name or id.replace("-", " "),
+            central=bool(central),
+            statement=" ".join(statement.split()),
+            paper=paper,
+            where=where,
+            rival=" ".join(rival.split()),
+            rival_test=rival_test,
+            verdict=None,
+            reason="",
+            tests=[],
         )
         return Claim(self.run, self._claims[id])
 
@@ -361,14 +475,18 @@ class Ledger:
         return ClaimTable(list(self._claims.values()))
 
     def to_dict(self) -> dict:
-        """The ledger as the JSON object that the book's records are made of, with the verdicts worked out.
+        """The ledger as the JSON object that the book's records are made of, with the verdicts
+        worked out.
 
         Raises
         ------
-        InputError : if there is no claim, or if a claim has neither a test nor a reason why it is out of reach
+        InputError : if there is no claim, or if a claim has neither a test nor a reason why it is
+        out of reach
         """
         if not self._claims:
-            raise InputError("The ledger holds no claim: declare the paper's claims with ledger.claim.")
+            raise InputError(
+                "The ledger holds no claim: declare the paper's claims with ledger.claim."
+            )
         run = self.run
         claims = []
         for entry in self._claims.values():
@@ -376,8 +494,13 @@ class Ledger:
                 entry = entry | dict(reason=LEFT_OUT)
             claims.append(entry | dict(zip(("verdict", "reason"), decide(entry))))
         return dict(
-            schema=SCHEMA, chapter=run.chapter, profile=run.profile, control=run.control,
-            seeds=list(run.seeds), dataset=run.dataset, claims=claims,
+            schema=SCHEMA,
+            chapter=run.chapter,
+            profile=run.profile,
+            control=run.control,
+            seeds=list(run.seeds),
+            dataset=run.dataset,
+            claims=claims,
         )
 
     def verdicts(self) -> dict[str, str]:
@@ -392,23 +515,34 @@ class Ledger:
 
 
 def decide(claim: dict) -> tuple[str, str]:
-    """The verdict on a ledger's claim and the reason given with it, recomputed from its tests' values alone."""
+    """The verdict on a ledger's claim and the reason given with it, recomputed from its tests'
+    values alone.
+    """
     tests = [test for test in claim["tests"] if test.get("counted", True)]
     if not tests:
         if claim["tests"]:
             return "out of reach", UNSEEN
         if not claim["reason"]:
-            raise InputError(f"The claim {claim['id']!r} has no test: file one, or say why it is out of reach.")
+            raise InputError(
+                f"The claim {claim['id']!r} has no test: file one, or say why it is out of reach."
+            )
         return "out of reach", claim["reason"]
     drawn = [len(test["values"]) for test in tests if test["kind"] != "exact"]
     if drawn and min(drawn) < SEEDS_FOR_A_VERDICT:
         return "undecided", f"{min(drawn)} seeds; a verdict needs at least {SEEDS_FOR_A_VERDICT}"
-    return verdict(
-        evaluate(test["kind"], test["direction"], test["margin"], test["values"], test["level"])["outcome"]
-        for test in tests
-    ), ""
+    return (
+        verdict(
+            evaluate(
+                test["kind"], test["direction"], test["margin"], test["values"], test["level"]
+            )["outcome"]
+            for test in tests
+        ),
+        "",
+    )
 
 
 def dumps(record: dict) -> str:
-    """A record as the JSON text that is stored: sorted nowhere, two spaces, a newline at the end; refuses NaN."""
+    """A record as the JSON text that is stored: sorted nowhere, two spaces, a newline at the end;
+    refuses NaN.
+    """
     return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -20,7 +20,11 @@ from unlabeled.arrays import (
     read_pictures,
     read_windows,
 )
-from unlabeled.photographs import PHOTOGRAPHS, patches, photographs  # noqa: F401  (chapters import them from here)
+from unlabeled.photographs import (  # noqa: F401  (chapters import them from here)
+    PHOTOGRAPHS,
+    patches,
+    photographs,
+)
 from unlabeled.registry import (
     REGISTRY,
     arrays,
@@ -32,7 +36,6 @@ from unlabeled.registry import (
 )
 from unlabeled.runtime import InputError
 from unlabeled.tables import Table, Texts, read_table, read_texts
-
 
 # What scikit-learn brings along: what it holds, its licence, its citation.
 EMBEDDED = {
@@ -84,7 +87,7 @@ def load(name: str) -> Pictures:
         return _reported(read_pictures(Path(name)))
     raise InputError(
         f"There is no dataset called {name!r}: use 'digits', {', '.join(map(repr, PICTURES))} or a "
-        f"path to an .npz file."
+        "path to an .npz file."
     )
 
 

@@ -1,4 +1,6 @@
-"""Exercises that check themselves: `check` tells a reader how far an answer is, and never breaks the notebook."""
+"""Exercises that check themselves: `check` tells a reader how far an answer is, and never breaks
+the notebook.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ def check(name: str, answer: object, test: Callable[[object], None]) -> None:
     Parameters
     ----------
     name : what the exercise is called on the page
-    answer : the reader's object; ``None`` or a function that raises NotImplementedError counts as not tried
+    answer : the reader's object; ``None`` or a function that raises NotImplementedError counts as
+    not tried
     test : function of `answer` that asserts what must be true of it, with a helpful message
 
     Raises
@@ -40,14 +43,17 @@ def _outcome(answer, test):
         return "not tried"
     except AssertionError as error:
         return f"not yet: {error}" if str(error) else "not yet"
-    except (Exception, SystemExit) as error:  # a reader's code may fail in any way; the notebook goes on
+    # a reader's code may fail in any way; the notebook goes on
+    except (Exception, SystemExit) as error:
         return f"not yet: {type(error).__name__}: {error}"
     return "passed"
 
 
 @contextmanager
 def strict():
-    """Within this context `check` raises `NotYet` instead of printing; the book's own tests use it."""
+    """Within this context `check` raises `NotYet` instead of printing; the book's own tests use
+    it.
+    """
     global _strict
     before, _strict = _strict, True
     try:

@@ -1,4 +1,6 @@
-"""The book's one figure style: colour-blind-safe, one colour per method, legible on light and dark pages, never without alt text."""
+"""The book's one figure style: colour-blind-safe, one colour per method, legible on light and dark
+pages, never without alt text.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,10 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), without the yellow that vanishes on a white plate. The first four
-# have a contrast of 3 or more on white; orange and sky blue are paler, so they come late. The grey is dark: a middle grey is
+# Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), without the yellow that vanishes on a
+# white plate. The first four
+# have a contrast of 3 or more on white; orange and sky blue are paler, so they come late. The grey
+# is dark: a middle grey is
 # hard to tell from the green without the sense of green.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#555555")
 SEQUENTIAL = "cividis"
@@ -51,14 +55,21 @@ def use_style() -> None:
 
 
 def colors(*methods: str) -> dict[str, str]:
-    """Give each method one colour for a whole chapter: a dict from name to hex colour (at most 8 names)."""
+    """Give each method one colour for a whole chapter: a dict from name to hex colour (at most 8
+    names).
+    """
     if len(methods) > len(PALETTE):
-        raise ValueError(f"{len(methods)} methods, but only {len(PALETTE)} colours can be told apart: show fewer at once.")
+        raise ValueError(
+            f"{len(methods)} methods, but only {len(PALETTE)} colours can be told apart: show fewer"
+            " at once."
+        )
     return dict(zip(methods, PALETTE))
 
 
 class Plate:
-    """A finished figure as a notebook shows it: a picture on a white plate, with alt text and a caption."""
+    """A finished figure as a notebook shows it: a picture on a white plate, with alt text and a
+    caption.
+    """
 
     def __init__(self, png: bytes, width: int, alt: str, caption: str):
         self.png, self.width, self.alt, self.caption = png, width, alt, caption
@@ -66,7 +77,8 @@ class Plate:
     def _repr_html_(self):
         source = base64.b64encode(self.png).decode("ascii")
         return (
-            f'<figure class="plate"><img class="dark-light" style="background:#fff;max-width:100%;height:auto" width="{self.width}" '
+            '<figure class="plate"><img class="dark-light"'
+            f' style="background:#fff;max-width:100%;height:auto" width="{self.width}" '
             f'alt="{html.escape(self.alt, quote=True)}" src="data:image/png;base64,{source}">'
             f"<figcaption>{html.escape(self.caption, quote=False)}</figcaption></figure>"
         )
@@ -76,12 +88,14 @@ class Plate:
 
 
 def show(figure: Figure, *, alt: str, caption: str) -> Plate:
-    """Close `figure` and return it as a picture with alt text and a caption (make it a cell's last expression).
+    """Close `figure` and return it as a picture with alt text and a caption (make it a cell's last
+    expression).
 
     Parameters
     ----------
     alt, caption : white space is folded, so both may be triple-quoted over several lines
-    alt : what the picture shows, for those who cannot see it: axes, methods, the shape of the result (40 characters or more)
+    alt : what the picture shows, for those who cannot see it: axes, methods, the shape of the
+    result (40 characters or more)
     caption : one or two sentences that say what to look at
 
     Raises
@@ -89,21 +103,32 @@ def show(figure: Figure, *, alt: str, caption: str) -> Plate:
     ValueError : if the alt text says next to nothing or the caption is empty
     """
     if len(alt.strip()) < 40:
-        raise ValueError("A figure's alt text must describe what the picture shows: write 40 characters or more.")
+        raise ValueError(
+            "A figure's alt text must describe what the picture shows: write 40 characters or more."
+        )
     if not caption.strip():
         raise ValueError("A figure's caption must say what to look at: write one or two sentences.")
     dpi = plt.rcParams["savefig.dpi"]
     dpi = figure.dpi if dpi == "figure" else dpi
     buffer = io.BytesIO()
     # No software name or date in the file: the same numbers give the same bytes.
-    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor="white", metadata={"Software": None})
+    figure.savefig(
+        buffer,
+        format="png",
+        dpi=dpi,
+        bbox_inches="tight",
+        facecolor="white",
+        metadata={"Software": None},
+    )
     plt.close(figure)
     png = buffer.getvalue()
     pixels = int.from_bytes(png[16:20], "big")
     return Plate(png, round(pixels / dpi * 96), " ".join(alt.split()), " ".join(caption.split()))
 
 
-def dots(axis, values: dict[str, np.ndarray], palette: dict[str, str], *, level: float = 0.95) -> None:
+def dots(
+    axis, values: dict[str, np.ndarray], palette: dict[str, str], *, level: float = 0.95
+) -> None:
     """One row per method: each seed as a faint dot, their mean and Student-t interval on top.
 
     Parameters
@@ -116,7 +141,15 @@ def dots(axis, values: dict[str, np.ndarray], palette: dict[str, str], *, level:
 
     for row, (name, sample) in enumerate(values.items()):
         mean, low, high = interval(sample, level)
-        axis.plot(sample, np.full(len(sample), row), "o", color=palette[name], alpha=0.3, markersize=5, markeredgewidth=0)
+        axis.plot(
+            sample,
+            np.full(len(sample), row),
+            "o",
+            color=palette[name],
+            alpha=0.3,
+            markersize=5,
+            markeredgewidth=0,
+        )
         axis.plot([low, high], [row, row], color=palette[name], linewidth=2.5)
         axis.plot(mean, row, "D", color=palette[name], markersize=7)
     axis.set_yticks(range(len(values)), list(values))
@@ -139,7 +172,9 @@ def band(axis, x, values, *, color: str, label: str, level: float = 0.95) -> Non
     axis.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
 
 
-def curves(axis, x, values: dict[str, np.ndarray], palette: dict[str, str], *, log: bool = False) -> None:
+def curves(
+    axis, x, values: dict[str, np.ndarray], palette: dict[str, str], *, log: bool = False
+) -> None:
     """One `band` for each method.
 
     Parameters
@@ -158,7 +193,9 @@ def curves(axis, x, values: dict[str, np.ndarray], palette: dict[str, str], *, l
 
 
 def legend_below(axis, columns: int = 3, drop: float = 0.2) -> None:
-    """The legend of `axis` under its plot, where it hides nothing; `drop` is the gap in heights of the plot."""
+    """The legend of `axis` under its plot, where it hides nothing; `drop` is the gap in heights of
+    the plot.
+    """
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -drop), ncols=columns)
 
 
@@ -174,12 +211,16 @@ def gallery(
     columns : how many stand in a row; all if left out
     size : inches of one picture
     rows : a name for each row, written at its left, or None
-    shown : passed on to Matplotlib's ``imshow``; grey pictures get ``cmap="gray_r"`` unless it says otherwise
+    shown : passed on to Matplotlib's ``imshow``; grey pictures get ``cmap="gray_r"`` unless it says
+    otherwise
     """
     columns = columns or len(images)
     count = -(-len(images) // columns)
     figure, axes = plt.subplots(
-        count, columns, squeeze=False, figsize=(size * columns, (size + 0.22 * bool(titles)) * count)
+        count,
+        columns,
+        squeeze=False,
+        figsize=(size * columns, (size + 0.22 * bool(titles)) * count),
     )
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])

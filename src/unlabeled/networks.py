@@ -11,7 +11,10 @@ from torch import nn
 from unlabeled.runtime import InputError
 
 ACTIVATIONS = {
-    "relu": torch.relu, "tanh": torch.tanh, "gelu": nn.functional.gelu, "silu": nn.functional.silu,
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "gelu": nn.functional.gelu,
+    "silu": nn.functional.silu,
 }
 
 
@@ -19,7 +22,8 @@ class Stack(nn.Module):
     """Multilayer perceptrons side by side: same sizes, own weights, and the face of a single one.
 
     Member s is the network that ``Stack(sizes, rngs[s:s + 1])`` gives alone; a sum of the members'
-    losses trains each as if it were alone. One stacked matrix product costs less than many small ones.
+    losses trains each as if it were alone. One stacked matrix product costs less than many small
+    ones.
 
     Parameters
     ----------
@@ -43,9 +47,13 @@ class Stack(nn.Module):
     ):
         super().__init__()
         if len(sizes) < 2 or not len(rngs):
-            raise InputError("A Stack needs an input and an output size, and one generator a member.")
+            raise InputError(
+                "A Stack needs an input and an output size, and one generator a member."
+            )
         if activation not in ACTIVATIONS:
-            raise InputError(f"There is no activation {activation!r}: use {', '.join(ACTIVATIONS)}.")
+            raise InputError(
+                f"There is no activation {activation!r}: use {', '.join(ACTIVATIONS)}."
+            )
         self.activation = ACTIVATIONS[activation]
         weights = [[] for _ in sizes[1:]]
         for rng in rngs:  # member by member, so that a member's draws do not depend on the others

@@ -72,9 +72,11 @@ def _read_idx(*paths):
     names = ("train_images", "train_labels", "test_images", "test_labels")
     raw = {name: gzip.decompress(path.read_bytes()) for name, path in zip(names, paths)}
     return {
-        name: np.frombuffer(content, np.uint8, offset=16).reshape(-1, 28, 28)
-        if name.endswith("images")
-        else np.frombuffer(content, np.uint8, offset=8)
+        name: (
+            np.frombuffer(content, np.uint8, offset=16).reshape(-1, 28, 28)
+            if name.endswith("images")
+            else np.frombuffer(content, np.uint8, offset=8)
+        )
         for name, content in raw.items()
     }
 

@@ -1,4 +1,6 @@
-"""One run of a chapter: its five parameters checked, its settings chosen, its randomness and threads tamed."""
+"""One run of a chapter: its five parameters checked, its settings chosen, its randomness and
+threads tamed.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ class Run:
     chapter : str
     profile : str, "quick" or "full"
     seeds : tuple of int, one experiment each
-    dataset : str, a name that `unlabeled.data.load` knows, a path to the reader's own file, or "" if the chapter makes its data
+    dataset : str, a name that `unlabeled.data.load` knows, a path to the reader's own file, or ""
+    if the chapter makes its data
     control : bool, whether the mechanism under test is cut
     device : torch.device
     """
@@ -74,19 +77,24 @@ class Run:
         """Pick from ``name=(quick value, full value)`` pairs those of this run's profile."""
         for name, pair in pairs.items():
             if not isinstance(pair, tuple) or len(pair) != 2:
-                raise InputError(f"Setting {name!r} must be a pair (quick value, full value), not {pair!r}.")
+                raise InputError(
+                    f"Setting {name!r} must be a pair (quick value, full value), not {pair!r}."
+                )
         column = PROFILES.index(self.profile)
         return SimpleNamespace(**{name: pair[column] for name, pair in pairs.items()})
 
 
-def start(chapter, *, profile, seeds, first_seed, dataset, control, takes=(), default=("", "")) -> Run:
+def start(
+    chapter, *, profile, seeds, first_seed, dataset, control, takes=(), default=("", "")
+) -> Run:
     """Check a chapter's five parameters and set threads and determinism for the run.
 
     Parameters
     ----------
     chapter : str
     profile, seeds, first_seed, dataset, control : the values of the notebook's cell ``parameters``
-    takes : names of the data sets that the chapter accepts; "npz" or "csv" admit the reader's own file of that type
+    takes : names of the data sets that the chapter accepts; "npz" or "csv" admit the reader's own
+    file of that type
     default : (quick, full) names of the data set used when `dataset` is ""
 
     Raises
@@ -99,16 +107,23 @@ def start(chapter, *, profile, seeds, first_seed, dataset, control, takes=(), de
     dataset = dataset or default[PROFILES.index(profile)]
     device = torch.device("cuda" if profile == "full" and torch.cuda.is_available() else "cpu")
     if device.type == "cpu" and profile == "quick":
-        # One thread: the figures on the page then do not depend on the number of cores, and chapters run side by side.
+        # One thread: the figures on the page then do not depend on the number of cores, and
+        # chapters run side by side.
         torch.set_num_threads(1)
         threadpool_limits(1)
-        os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # for libraries loaded from here on
+        # for libraries loaded from here on
+        os.environ |= dict.fromkeys(
+            ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+        )
     else:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Deterministic mode also fills memory that is about to be overwritten; no chapter reads such memory, so save the time.
+    # Deterministic mode also fills memory that is about to be overwritten; no chapter reads such
+    # memory, so save the time.
     torch.utils.deterministic.fill_uninitialized_memory = False
-    return Run(chapter, profile, tuple(range(first_seed, first_seed + seeds)), dataset, control, device)
+    return Run(
+        chapter, profile, tuple(range(first_seed, first_seed + seeds)), dataset, control, device
+    )
 
 
 def check_parameters(chapter, profile, seeds, first_seed, dataset, control, takes=()) -> None:
@@ -121,11 +136,17 @@ def check_parameters(chapter, profile, seeds, first_seed, dataset, control, take
     if profile not in PROFILES:
         raise InputError(f"Unknown profile {profile!r}: use 'quick' or 'full'.")
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 2:
-        raise InputError(f"seeds is {seeds!r}, but an interval needs at least 2 seeds (a verdict 5): set seeds=5 or more.")
+        raise InputError(
+            f"seeds is {seeds!r}, but an interval needs at least 2 seeds (a verdict 5): set seeds=5"
+            " or more."
+        )
     if isinstance(first_seed, bool) or not isinstance(first_seed, int) or first_seed < 0:
         raise InputError(f"first_seed is {first_seed!r}: set it to a whole number, 0 or larger.")
     if first_seed + seeds > 2**32:
-        raise InputError(f"With first_seed={first_seed} and seeds={seeds} the seeds pass {2**32 - 1}, the largest that NumPy takes: use smaller numbers.")
+        raise InputError(
+            f"With first_seed={first_seed} and seeds={seeds} the seeds pass {2**32 - 1}, the"
+            " largest that NumPy takes: use smaller numbers."
+        )
     if not isinstance(control, bool):
         raise InputError(f"control is {control!r}: set it to True or False.")
     _check_dataset(chapter, dataset, takes)
@@ -139,12 +160,25 @@ def _check_dataset(chapter, dataset, takes):
     if dataset == "" or dataset in named:
         return
     if not takes:
-        raise InputError(f"The chapter {chapter} makes its own data, so it takes no dataset: leave dataset empty instead of {dataset!r}.")
-    choices = " or ".join(filter(None, [", ".join(map(repr, named)), own and f"a path to your own {' or '.join(own)} file"]))
+        raise InputError(
+            f"The chapter {chapter} makes its own data, so it takes no dataset: leave dataset empty"
+            f" instead of {dataset!r}."
+        )
+    choices = " or ".join(
+        filter(
+            None,
+            [", ".join(map(repr, named)), own and f"a path to your own {' or '.join(own)} file"],
+        )
+    )
     if not own or not Path(dataset).suffix:
-        raise InputError(f"The chapter {chapter} does not take the dataset {dataset!r}: use {choices}.")
+        raise InputError(
+            f"The chapter {chapter} does not take the dataset {dataset!r}: use {choices}."
+        )
     if Path(dataset).suffix.lower() not in own:
-        raise InputError(f"The dataset file {dataset!r} is no {' or '.join(own)} file: the chapter {chapter} takes {choices}.")
+        raise InputError(
+            f"The dataset file {dataset!r} is no {' or '.join(own)} file: the chapter {chapter}"
+            f" takes {choices}."
+        )
     if not Path(dataset).is_file():
         raise InputError(f"There is no dataset file {dataset!r}: check the path, or use {choices}.")
 

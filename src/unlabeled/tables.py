@@ -173,7 +173,7 @@ class _File:
     def _no_column(self, wanted):
         if all(_is_number(name) for name in self.header):
             self.refuse(
-                f"has no header, its first line holds numbers: write the columns' names above "
+                "has no header, its first line holds numbers: write the columns' names above "
                 f"them, '{wanted}' among them"
             )
         near = difflib.get_close_matches(wanted, [name.casefold() for name in self.names], 1)
@@ -358,7 +358,7 @@ def read_table(path: Path, least_classes: int, least_rows: int, least_columns: i
         if len(labels) >= 20 and _is_label(values, labels, len(classes)):
             file.refuse(
                 f"has a column {shown(name)!r} with one value for each class: it gives the class "
-                f"away, so drop it"
+                "away, so drop it"
             )
     kept, constant, copies = [], [], []
     seen = {}
@@ -400,7 +400,7 @@ def _labels(file, cells, least_classes, least_rows):
     if len(names) > max(2, len(cells) / 2):
         file.refuse(
             f"has {len(names):,} classes in {len(cells):,} rows: 'label' must hold classes, not a "
-            f"measurement or a name for each row"
+            "measurement or a name for each row"
         )
     if len(names) < least_classes:
         file.refuse(f"has {len(names)} classes: at least {least_classes} are needed")
@@ -466,7 +466,7 @@ def _numbers(file):
             line = file.at[int(np.argmin(np.abs(values) < 1e30))]
             file.refuse(
                 f"has an infinite or far too large number in column {shown(name)!r}, line {line}: "
-                f"correct it or drop the row"
+                "correct it or drop the row"
             )
     return arrays
 
@@ -482,7 +482,7 @@ def _refuse_missing(file, name, lower):
 def _refuse_groups(file, name, example):
     file.refuse(
         f"has numbers like {shown(example)!r} in column {shown(name)!r}, which can be read in two "
-        f"ways: write all numbers with a decimal point and nothing between thousands"
+        "ways: write all numbers with a decimal point and nothing between thousands"
     )
 
 
@@ -499,7 +499,7 @@ def _refuse_index(file, name, values):
     if n >= 20 and ((steps > 0).all() or (steps < 0).all()):
         file.refuse(
             f"has a column {shown(name)!r} that changes in one direction from row to row, as an "
-            f"index or a time does: drop it, or shuffle the rows if it is a measurement"
+            "index or a time does: drop it, or shuffle the rows if it is a measurement"
         )
     if n >= 20 and ((steps >= 0).all() or (steps <= 0).all()) and len(np.unique(values)) >= 5:
         file.notes.append(f"note: the rows are sorted by {shown(name)}")
@@ -507,7 +507,7 @@ def _refuse_index(file, name, values):
         if name.casefold() in INDEX_NAMES or name.casefold().startswith("unnamed"):
             file.refuse(
                 f"has a column {shown(name)!r} with another whole number in every row, as an index "
-                f"has: drop it, or rename it if it is a measurement"
+                "has: drop it, or rename it if it is a measurement"
             )
         file.notes.append(
             f"note: {shown(name)} has another whole number in every row; drop it if it is an "

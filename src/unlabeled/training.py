@@ -78,7 +78,9 @@ def fit(
             if score > best:
                 best, kept = score, [parameter.detach().clone() for parameter in parameters]
     if not np.isfinite(losses).all():
-        raise InputError("The loss became NaN or infinite in training: use a smaller learning rate.")
+        raise InputError(
+            "The loss became NaN or infinite in training: use a smaller learning rate."
+        )
     if kept is not None:
         with torch.no_grad():
             for parameter, value in zip(parameters, kept):
@@ -115,7 +117,9 @@ def batches(n: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]
     A pass's remainder that fills no batch is dropped, so every batch is of one size.
     """
     if n < 1 or size < 1:
-        raise InputError(f"There are no batches of {size} from {n} examples: both must be 1 or more.")
+        raise InputError(
+            f"There are no batches of {size} from {n} examples: both must be 1 or more."
+        )
     size = min(size, n)
     while True:
         order = rng.permutation(n)

@@ -14,7 +14,8 @@ from unlabeled.runtime import InputError
 
 
 class Transformers(nn.Module):
-    """One-layer transformers side by side: same sizes, own weights (Vaswani et al., 2017; pre-norm).
+    """One-layer transformers side by side: same sizes, own weights (Vaswani et al., 2017;
+    pre-norm).
 
     Tokens have shape (members, batch, n), or (batch, n) if all members read the same. Member s is
     the transformer that ``Transformers(rngs[s:s + 1], ...)`` gives alone.
@@ -37,14 +38,23 @@ class Transformers(nn.Module):
     ):
         super().__init__()
         if not len(rngs) or d % heads:
-            raise InputError(f"Transformers need a generator each and a width that {heads} heads divide, not {d}.")
+            raise InputError(
+                f"Transformers need a generator each and a width that {heads} heads divide, not"
+                f" {d}."
+            )
         self.heads = heads
         shapes = {  # name: (shape, standard deviation)
-            "tokens": ((vocab, d), 0.1), "places": ((length, d), 0.1),
-            "look": ((d, 3 * d), d**-0.5), "mix": ((d, d), 0.5 * d**-0.5),
-            "up": ((d, 4 * d), d**-0.5), "down": ((4 * d, d), 0.5 * (4 * d) ** -0.5),
+            "tokens": ((vocab, d), 0.1),
+            "places": ((length, d), 0.1),
+            "look": ((d, 3 * d), d**-0.5),
+            "mix": ((d, d), 0.5 * d**-0.5),
+            "up": ((d, 4 * d), d**-0.5),
+            "down": ((4 * d, d), 0.5 * (4 * d) ** -0.5),
         }
-        drawn = [{name: sd * rng.standard_normal(shape) for name, (shape, sd) in shapes.items()} for rng in rngs]
+        drawn = [
+            {name: sd * rng.standard_normal(shape) for name, (shape, sd) in shapes.items()}
+            for rng in rngs
+        ]
         for name in shapes:
             weight = torch.tensor(np.stack([one[name] for one in drawn]), dtype=torch.float32)
             self.register_parameter(name, nn.Parameter(weight))
@@ -56,7 +66,9 @@ class Transformers(nn.Module):
         return len(self.tokens)
 
     def repeat(self, times: int) -> Transformers:
-        """A copy with every member `times` times in a row, each with weights of its own from here on."""
+        """A copy with every member `times` times in a row, each with weights of its own from here
+        on.
+        """
         new = copy.deepcopy(self)
         for name, weight in self.named_parameters():
             setattr(new, name, nn.Parameter(weight.detach().repeat_interleave(times, dim=0)))
@@ -80,7 +92,9 @@ class Transformers(nn.Module):
         x = self.words(tokens) + self.places[:, None, : tokens.shape[-1]]
         places = torch.arange(tokens.shape[-1], device=x.device) if places is None else places
         query, keys, values = self._look(x)
-        return self._think(x[:, :, places], query[:, :, places], self._split(keys), self._split(values), mask)
+        return self._think(
+            x[:, :, places], query[:, :, places], self._split(keys), self._split(values), mask
+        )
 
     def open(self, tokens: torch.Tensor, room: int) -> list[torch.Tensor]:
         """A cache for `read`: keys and values of `tokens`, with room for `room` more positions.
@@ -91,7 +105,8 @@ class Transformers(nn.Module):
         return [F.pad(self._split(part), (0, 0, 0, room)) for part in self._look(x)[1:]]
 
     def read(self, cache: list[torch.Tensor], token: torch.Tensor, position: int) -> torch.Tensor:
-        """Read one more token (members, batch) at `position`; returns its output (members, batch, d).
+        """Read one more token (members, batch) at `position`; returns its output (members, batch,
+        d).
 
         Keys and values of the tokens before it stay in the cache, so it costs one row.
         """
@@ -116,7 +131,9 @@ class Transformers(nn.Module):
     def _think(self, x, query, keys, values, mask=None):
         mixed = F.scaled_dot_product_attention(self._split(query), keys, values, mask)
         x = x + _linear(mixed.transpose(1, 2).reshape(x.shape), self.mix)
-        return self._norm("end", x + _linear(F.gelu(_linear(self._norm("think", x), self.up)), self.down))
+        return self._norm(
+            "end", x + _linear(F.gelu(_linear(self._norm("think", x), self.up)), self.down)
+        )
 
     def _split(self, x):
         members, batch, n, d = x.shape

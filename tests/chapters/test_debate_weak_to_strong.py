@@ -1,13 +1,15 @@
-"""Method cells of the chapter debate-weak-to-strong against slow loops, published formulas and limiting cases."""
+"""Method cells of the chapter debate-weak-to-strong against slow loops, published formulas and
+limiting cases.
+"""
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
-from unlabeled.runtime import InputError
-from unlabeled.transformers import Transformers
 
 from press import method_cells
+from unlabeled.runtime import InputError
+from unlabeled.transformers import Transformers
 
 m = method_cells("debate-weak-to-strong")
 V, L, D = 30, 8, 16
@@ -48,7 +50,16 @@ def test_a_share_of_words_is_silent():
 
 
 def test_levels_at_their_borders():
-    assert m.level_of(np.array([-2, 0, 0.01, 0.6, 0.61, 1.3, 1.31, 9])).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert m.level_of(np.array([-2, 0, 0.01, 0.6, 0.61, 1.3, 1.31, 9])).tolist() == [
+        0,
+        0,
+        1,
+        1,
+        2,
+        2,
+        3,
+        3,
+    ]
 
 
 def test_people_quote_no_word_twice_and_state_what_they_should():
@@ -56,7 +67,9 @@ def test_people_quote_no_word_twice_and_state_what_they_should():
     assert all(len(set(row)) == len(row) for row in quoted.tolist())
     assert np.array_equal(strength, m.level_of(side * w[np.take_along_axis(x, quoted, 1)]))
     w, x, _, side, quoted, strength = people(1, n=300, exaggerate=1.0)
-    assert np.array_equal(strength, np.minimum(m.level_of(side * w[np.take_along_axis(x, quoted, 1)]) + 1, 3))
+    assert np.array_equal(
+        strength, np.minimum(m.level_of(side * w[np.take_along_axis(x, quoted, 1)]) + 1, 3)
+    )
 
 
 def test_first_quotes_follow_the_softmax():
@@ -67,7 +80,9 @@ def test_first_quotes_follow_the_softmax():
     side = np.full((n, 1), -1)
     quoted, _ = m.discuss(rng, w, np.tile(document, (n, 1)), side, sharp=1.5)
     expected = np.exp(-1.5 * w[document])
-    assert np.abs(np.bincount(quoted[:, 0], minlength=L) / n - expected / expected.sum()).max() < 0.01
+    assert (
+        np.abs(np.bincount(quoted[:, 0], minlength=L) / n - expected / expected.sum()).max() < 0.01
+    )
 
 
 def test_an_endlessly_sharp_speaker_quotes_her_best_words_in_order():
@@ -80,7 +95,12 @@ def test_more_statements_than_words_are_refused():
     with pytest.raises(InputError, match="none twice"):
         people(0, turns=L + 1)
     with pytest.raises(InputError, match="9 statements cannot quote 8 words"):
-        m.hold_debates(models(1, turns=L + 1), torch.zeros(1, 2, L, dtype=torch.long), torch.ones(1, 2, L + 1), torch.rand(1, 2, L + 1, 2))
+        m.hold_debates(
+            models(1, turns=L + 1),
+            torch.zeros(1, 2, L, dtype=torch.long),
+            torch.ones(1, 2, L + 1),
+            torch.rand(1, 2, L + 1, 2),
+        )
 
 
 def test_sides():
@@ -101,7 +121,9 @@ def batch(seed, turns=4):
 
 @torch.no_grad()
 def last(model, s, tokens):
-    """Output of member s at the last of `tokens`, which sees the whole of them, by a run of its own."""
+    """Output of member s at the last of `tokens`, which sees the whole of them, by a run of its
+    own.
+    """
     place = len(tokens) - 1
     position = torch.arange(len(tokens))
     mask = (position < L) | (position <= place)
@@ -124,7 +146,9 @@ def test_corpus_loss_is_a_sum_over_statements():
             scores[quoted[0, b, :t]] = -torch.inf
             total -= scores.log_softmax(0)[quoted[0, b, t]]
             tokens.append(int(document[0, b, quoted[0, b, t]]))
-            total -= (model.tokens[0, -4:].detach() @ last(model, 0, tokens)).log_softmax(0)[strength[0, b, t]]
+            total -= (model.tokens[0, -4:].detach() @ last(model, 0, tokens)).log_softmax(0)[
+                strength[0, b, t]
+            ]
             tokens.append(V + 2 + int(strength[0, b, t]))
     loss = m.corpus_loss(model, document, side, quoted, strength)
     assert torch.allclose(loss, total / (n * turns), rtol=1e-4)
@@ -199,12 +223,18 @@ def test_a_reader_learns_from_a_telling_debate_and_not_from_silence():
     heard = torch.zeros_like(heard)
     heard[:, 0, :, 7], heard[:, 0, :, 3] = y.float(), 1 - y.float()
     listen = m.fit_readers(rngs(*range(6)), bags[:, :100], heard[:, :, :100], y[:, :100])
-    right = ((listen(bags[:, 100:], heard[:, :, 100:]) > 0.5) == y[:, None, 100:].bool()).float().mean(-1)
+    right = (
+        ((listen(bags[:, 100:], heard[:, :, 100:]) > 0.5) == y[:, None, 100:].bool())
+        .float()
+        .mean(-1)
+    )
     assert (right[:, 0] > 0.9).all() and (right[:, 1:] < 0.7).all()
 
 
 def two_logit_loss(logits, labels, weight):
-    """The loss in the published form: two logits, threshold at the quantile that the weak labels' mean gives."""
+    """The loss in the published form: two logits, threshold at the quantile that the weak labels'
+    mean gives.
+    """
     first = logits.softmax(dim=1)[:, 0]
     own = first >= torch.quantile(first, labels[:, 1].mean())
     target = (1 - weight) * labels + weight * torch.stack([own, ~own], dim=1).float().detach()
@@ -223,13 +253,19 @@ def test_auxiliary_loss_is_cross_entropy_with_the_published_target(alpha):
         assert torch.allclose(ours[s], two_logit_loss(logits, labels, alpha), atol=1e-6)
     (gradient,) = torch.autograd.grad(ours.sum(), z)
     own = (z > z.median(dim=1, keepdim=True).values).float()
-    assert torch.allclose(gradient, (z.sigmoid() - (1 - alpha) * target - alpha * own).detach() / 12, atol=1e-6)
+    assert torch.allclose(
+        gradient, (z.sigmoid() - (1 - alpha) * target - alpha * own).detach() / 12, atol=1e-6
+    )
     assert (own.sum(1) == 6).all()  # the classes stay balanced
 
 
 def student_task(S=2, n=60):
     rng = np.random.default_rng(3)
-    return models(*range(S)), torch.from_numpy(rng.integers(V, size=(S, n, L))), torch.from_numpy(rng.random((S, 2, n))).float()
+    return (
+        models(*range(S)),
+        torch.from_numpy(rng.integers(V, size=(S, n, L))),
+        torch.from_numpy(rng.random((S, 2, n))).float(),
+    )
 
 
 def test_stacked_students_are_students_one_by_one():
@@ -239,7 +275,14 @@ def test_stacked_students_are_students_one_by_one():
     assert both.shape == (2, 2, 60)
     for s, seed in enumerate((1, 2)):
         for a, alpha in enumerate((0.0, 0.5)):
-            one = m.fit_students(models(s), x[s : s + 1], target[s : s + 1, a : a + 1], rngs(seed), [alpha], **options)
+            one = m.fit_students(
+                models(s),
+                x[s : s + 1],
+                target[s : s + 1, a : a + 1],
+                rngs(seed),
+                [alpha],
+                **options,
+            )
             assert torch.allclose(both[s, a], one(x[s : s + 1])[0, 0], atol=5e-3)
 
 

@@ -1,4 +1,6 @@
-"""Every exercise of every chapter stands without the experiment; its check, in the strict form, refuses the stub and accepts the solution."""
+"""Every exercise of every chapter stands without the experiment; its check, in the strict form,
+refuses the stub and accepts the solution.
+"""
 
 import matplotlib
 import pytest
@@ -15,10 +17,16 @@ def run(cell, names):
 
 
 def state(chapter):
-    """What exercises stand on: imports, settings and methods, asides' left out; no experiment is run."""
+    """What exercises stand on: imports, settings and methods, asides' left out; no experiment is
+    run.
+    """
     names = {"__name__": "chapter"}
     for cell in chapter.source.cells:
-        if cell.cell_type == "code" and source.tag(cell) in ("imports", "parameters", "settings", "method") and not source.is_aside(cell):
+        if (
+            cell.cell_type == "code"
+            and source.tag(cell) in ("imports", "parameters", "settings", "method")
+            and not source.is_aside(cell)
+        ):
             run(cell, names)
     return names
 
@@ -35,7 +43,11 @@ def outcome(check, names):
 
 @pytest.mark.parametrize("chapter", source.chapters(), ids=lambda chapter: chapter.name)
 def test_checks_refuse_the_stub_and_accept_the_solution(chapter, capsys):
-    cells = [cell for cell in chapter.source.cells if cell.cell_type == "code" and source.tag(cell) in ROLES]
+    cells = [
+        cell
+        for cell in chapter.source.cells
+        if cell.cell_type == "code" and source.tag(cell) in ROLES
+    ]
     names = state(chapter)
     assert len(cells) >= 3 * 4, "four exercises or more"
     for exercise, check, solution in zip(cells[::3], cells[1::3], cells[2::3]):

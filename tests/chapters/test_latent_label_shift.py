@@ -1,4 +1,6 @@
-"""The method cells of latent-label-shift against independent implementations and limiting cases with known answers."""
+"""The method cells of latent-label-shift against independent implementations and limiting cases
+with known answers.
+"""
 
 import itertools
 from dataclasses import replace
@@ -6,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from press import method_cells
 from sklearn.decomposition import NMF
+
+from press import method_cells
 from unlabeled.data import Pictures, load
 from unlabeled.evaluation import clustering_accuracy
 from unlabeled.runtime import InputError, seed_all
@@ -23,7 +26,10 @@ def random_columns(rng, rows, columns):
 # The class shares
 
 
-@pytest.mark.parametrize(("k", "r", "alpha", "cap"), [(5, 10, 0.5, 4), (5, 10, 10, 12), (10, 20, 3, 6), (3, 3, 0.5, 4), (2, 2, 3, 5)])
+@pytest.mark.parametrize(
+    ("k", "r", "alpha", "cap"),
+    [(5, 10, 0.5, 4), (5, 10, 10, 12), (10, 20, 3, 6), (3, 3, 0.5, 4), (2, 2, 3, 5)],
+)
 def test_priors_keep_to_the_rules(k, r, alpha, cap):
     for seed in range(5):
         Q = m.sample_priors(np.random.default_rng(seed), k, r, alpha, cap)
@@ -90,7 +96,8 @@ def test_a_class_that_no_domain_shows_gives_a_zero_column():
 def test_factorisation_is_the_authors_for_one_start(seed):
     rng = np.random.default_rng(seed)
     Q_CD = random_columns(rng, 12, 8)
-    model = NMF(n_components=4, init="random", random_state=seed)  # as the authors call it, on the transpose
+    # as the authors call it, on the transpose
+    model = NMF(n_components=4, init="random", random_state=seed)
     W = model.fit_transform(Q_CD.T).T
     C = model.components_.T
     W = W * C.sum(axis=0)[:, None]
@@ -109,7 +116,9 @@ def test_more_starts_never_fit_worse():
         for number in range(restarts):
             model = NMF(n_components=4, init="random", random_state=1000 * number, max_iter=1000)
             factor = model.fit_transform(Q_CD.T)
-            errors.append((np.linalg.norm(Q_CD.T - factor @ model.components_), model.components_.T))
+            errors.append(
+                (np.linalg.norm(Q_CD.T - factor @ model.components_), model.components_.T)
+            )
         best = min(errors, key=lambda pair: pair[0])
         assert best[0] <= worst[-1] + 1e-12
         worst.append(best[0])
@@ -195,7 +204,8 @@ def test_oracle_densities_integrate_to_one_and_match_the_samples():
     # E[distance^2] under density proportional to 1 - (distance / radius)^2 is radius^2 / 3
     assert (own**2).mean() == pytest.approx(1.3**2 / 3, rel=0.05)
     assert (np.bincount(d) == 1000).all()
-    # a class's own density averages over a sample to the integral of its square, also computed on a grid
+    # a class's own density averages over a sample to the integral of its square, also computed on a
+    # grid
     step = 0.02
     axis = np.arange(-3.5, 3.5, step)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
@@ -233,7 +243,9 @@ def test_matching_agrees_with_trying_every_order():
     assert np.abs(estimate[order] - Q).sum() == pytest.approx(best)
     predicted, y = rng.integers(0, 4, 200), rng.integers(0, 4, 200)
     accuracy, l1 = m.accuracy_and_l1(predicted, estimate, y, Q)
-    assert accuracy == pytest.approx(max(np.mean(np.array(p)[predicted] == y) for p in itertools.permutations(range(4))))
+    assert accuracy == pytest.approx(
+        max(np.mean(np.array(p)[predicted] == y) for p in itertools.permutations(range(4)))
+    )
     assert accuracy == pytest.approx(clustering_accuracy(predicted, y))
     assert 0 <= l1 <= 2
 
@@ -256,7 +268,8 @@ def test_counting_agrees_with_histogram2d():
 def test_both_solvers_recover_pure_clusters():
     rng = np.random.default_rng(0)
     Q_YD = np.c_[np.eye(3), random_columns(rng, 3, 3)]
-    counts = np.repeat(np.round(1e6 * Q_YD / 2), 2, axis=0)  # two clusters for each class, equally large domains
+    # two clusters for each class, equally large domains
+    counts = np.repeat(np.round(1e6 * Q_YD / 2), 2, axis=0)
     for solver in ("nmf", "anchors"):
         found = m.ddfa_priors(counts, 3, seed=0, solver=solver)
         assert np.abs(found[m.align_rows(found, Q_YD)] - Q_YD).max() < 5e-3
@@ -273,31 +286,56 @@ def digits():
 def test_drawn_pictures_follow_the_shares(digits):
     rng = np.random.default_rng(0)
     Q_YD = m.sample_priors(rng, 5, 4 + 1, 3, 20)
-    classes = np.array([next(c for c, pair in enumerate(PAIRS) if label in pair) for label in digits.train_labels])
-    sample = m.draw_pictures(rng, digits.train_images, digits.train_labels, PAIRS, Q_YD, 20_000, noise=0.0)
+    classes = np.array(
+        [next(c for c, pair in enumerate(PAIRS) if label in pair) for label in digits.train_labels]
+    )
+    sample = m.draw_pictures(
+        rng, digits.train_images, digits.train_labels, PAIRS, Q_YD, 20_000, noise=0.0
+    )
     assert (np.bincount(sample.d) == 4000).all()
-    shares = np.stack([np.bincount(sample.y[sample.d == d], minlength=5) / 4000 for d in range(5)], axis=1)
+    shares = np.stack(
+        [np.bincount(sample.y[sample.d == d], minlength=5) / 4000 for d in range(5)], axis=1
+    )
     assert np.abs(shares - Q_YD).max() < 4 * np.sqrt(0.25 / 4000)
     known = {picture.tobytes(): label for picture, label in zip(digits.train_images, classes)}
-    assert all(known[picture.tobytes()] == label for picture, label in zip(sample.x[:300], sample.y))
+    assert all(
+        known[picture.tobytes()] == label for picture, label in zip(sample.x[:300], sample.y)
+    )
 
 
 def test_jitter_moves_pictures_as_numpy_rolls_them(digits):
     Q_YD = np.eye(2)
-    sample = m.draw_pictures(np.random.default_rng(0), digits.train_images, digits.train_labels, ((0,), (1,)), Q_YD, 60, 0.0, jitter=1)
+    sample = m.draw_pictures(
+        np.random.default_rng(0),
+        digits.train_images,
+        digits.train_labels,
+        ((0,), (1,)),
+        Q_YD,
+        60,
+        0.0,
+        jitter=1,
+    )
     originals = digits.train_images[digits.train_labels < 2]
     shifts = set()
     for picture in sample.x:
-        hits = [s for s in itertools.product((-1, 0, 1), repeat=2) if (np.roll(originals, s, axis=(1, 2)) == picture).all(axis=(1, 2)).any()]
+        hits = [
+            s
+            for s in itertools.product((-1, 0, 1), repeat=2)
+            if (np.roll(originals, s, axis=(1, 2)) == picture).all(axis=(1, 2)).any()
+        ]
         assert hits
         shifts.update(hits)
     assert len(shifts) == 9
 
 
 def test_a_task_keeps_its_pools_apart_and_the_control_changes_domain_labels_alone(digits):
-    arguments = dict(pictures=digits, grouping=PAIRS, r=10, alpha=0.5, cap=4, n=(600, 300, 400), noise=0.0)
+    arguments = dict(
+        pictures=digits, grouping=PAIRS, r=10, alpha=0.5, cap=4, n=(600, 300, 400), noise=0.0
+    )
     task = m.make_task(np.random.default_rng(7), **arguments)
-    seen = [{picture.tobytes() for picture in part.x} for part in (task.train, task.valid, task.test)]
+    seen = [
+        {picture.tobytes() for picture in part.x} for part in (task.train, task.valid, task.test)
+    ]
     assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
     cut = m.make_task(np.random.default_rng(7), **arguments, shuffle=True)
     assert (cut.Q_YD == task.Q_YD).all()
@@ -311,7 +349,15 @@ def test_a_task_keeps_its_pools_apart_and_the_control_changes_domain_labels_alon
 def test_a_missing_class_is_named(digits):
     few = replace(digits, train_labels=np.where(digits.train_labels == 9, 8, digits.train_labels))
     with pytest.raises(InputError, match="no picture"):
-        m.draw_pictures(np.random.default_rng(0), few.train_images, few.train_labels, [(c,) for c in range(10)], np.eye(10), 100, 0.0)
+        m.draw_pictures(
+            np.random.default_rng(0),
+            few.train_images,
+            few.train_labels,
+            [(c,) for c in range(10)],
+            np.eye(10),
+            100,
+            0.0,
+        )
 
 
 # The discriminator
@@ -345,7 +391,11 @@ def test_networks_take_grey_and_colour_pictures(kind, shape):
 
 def test_the_resnet_has_18_layers_with_weights_and_11_million_parameters():
     net = m.resnet18(3, 10)
-    convolutions = [layer for layer in net.modules() if isinstance(layer, torch.nn.Conv2d) and layer.kernel_size == (3, 3)]
+    convolutions = [
+        layer
+        for layer in net.modules()
+        if isinstance(layer, torch.nn.Conv2d) and layer.kernel_size == (3, 3)
+    ]
     assert len(convolutions) + 1 == 18
     assert sum(p.numel() for p in net.parameters()) == pytest.approx(11.17e6, rel=0.01)
 
@@ -389,8 +439,12 @@ def test_the_domain_alone_is_what_it_says(digits):
 def test_colour_pictures_and_large_sets_are_taken():
     rng = np.random.default_rng(0)
     labels = np.arange(6000) % 3
-    images = (0.2 * rng.random((6000, 4, 4, 3)) + 0.3 * labels[:, None, None, None] * np.array([1, 0.5, 0])).astype(np.float32)
+    images = (
+        0.2 * rng.random((6000, 4, 4, 3))
+        + 0.3 * labels[:, None, None, None] * np.array([1, 0.5, 0])
+    ).astype(np.float32)
     pictures = Pictures("own", images[:5400], labels[:5400], images[5400:], labels[5400:])
     scores = trial(503, pictures, ((0,), (1, 2)), 4, n=(3000, 1500, 600))
-    # Two classes and four domains: the discriminator is all but perfect, the factorisation need not be.
+    # Two classes and four domains: the discriminator is all but perfect, the factorisation need not
+    # be.
     assert scores["DDFA, true shares"][0] > 0.98 and scores["DDFA, anchors"][0] > 0.95

@@ -1,4 +1,6 @@
-"""Method cells of the chapter mle-pretraining against SciPy, scikit-learn, brute force, closed forms and limiting cases."""
+"""Method cells of the chapter mle-pretraining against SciPy, scikit-learn, brute force, closed
+forms and limiting cases.
+"""
 
 import itertools
 
@@ -25,7 +27,8 @@ def world():
     return B, beta, m.covariance(B)
 
 
-# --- the factor world and its exact risk -------------------------------------------------------------
+# --- the factor world and its exact risk
+# -------------------------------------------------------------
 
 
 def test_world_has_the_promised_shape(world):
@@ -55,12 +58,15 @@ def test_excess_risk_is_the_difference_of_two_risks(world):
     np.testing.assert_allclose(best, w_star, atol=1e-5)
 
 
-# --- phase one ---------------------------------------------------------------------------------------
+# --- phase one
+# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("points", [4, 40])
 def test_second_moment_has_wishart_mean_and_variance(points, world):
-    """Both branches, fewer points than inputs or more: E S = Sigma, Var S_ij = (S_ij^2 + S_ii S_jj)/m."""
+    """Both branches, fewer points than inputs or more: E S = Sigma, Var S_ij = (S_ij^2 + S_ii
+    S_jj)/m.
+    """
     _, _, Sigma = world
     source = rng(5)
     draws = np.array([m.second_moment(source, Sigma, points) for _ in range(4000)])
@@ -90,7 +96,9 @@ def test_closed_form_is_where_a_numerical_optimizer_ends(world):
         C = m.covariance(flat.reshape(12, 3))
         return np.linalg.slogdet(C)[1] + np.trace(np.linalg.solve(C, S))
 
-    found = optimize.minimize(loss, rng(7).standard_normal(36), method="BFGS", options=dict(maxiter=500))
+    found = optimize.minimize(
+        loss, rng(7).standard_normal(36), method="BFGS", options=dict(maxiter=500)
+    )
     B_hat = m.fit_factor_model(S, 3)
     assert abs(loss(B_hat.ravel()) - found.fun) < 1e-5
     numeric = found.x.reshape(12, 3)
@@ -110,7 +118,8 @@ def test_subspace_equals_pca_and_covariance_nears_factor_analysis(world):
     assert np.abs(B_hat @ B_hat.T - loadings.T @ loadings).max() < 0.05
 
 
-# --- phase two and the opponents ---------------------------------------------------------------------
+# --- phase two and the opponents
+# ---------------------------------------------------------------------
 
 
 def test_posterior_mean_is_gaussian_conditioning(world):
@@ -132,7 +141,9 @@ def test_head_predictions_ignore_rotation_and_scale_of_features(world):
     turn = np.linalg.qr(rng(12).standard_normal((3, 3)))[0]
     components = np.linalg.svd(X, full_matrices=False)[2][:3].T
     ours = m.fit_head(X, y, m.posterior_mean_map(B_hat))
-    np.testing.assert_allclose(ours, m.fit_head(X, y, m.posterior_mean_map(B_hat @ turn)), atol=1e-10)
+    np.testing.assert_allclose(
+        ours, m.fit_head(X, y, m.posterior_mean_map(B_hat @ turn)), atol=1e-10
+    )
     np.testing.assert_allclose(ours, m.fit_head(X, y, components), atol=1e-10)
 
 
@@ -152,17 +163,27 @@ def test_ridge_against_really_leaving_one_out(world):
     grid = np.array([0.1, 1.0, 10.0, 100.0])
     solve = lambda A, T, k: np.linalg.solve(A.T @ A + k * np.eye(12), A.T @ T)
     errors = [
-        sum(((Y[i] - X[i] @ solve(np.delete(X, i, 0), np.delete(Y, i, 0), k)) ** 2).sum() for i in range(15)) for k in grid
+        sum(
+            ((Y[i] - X[i] @ solve(np.delete(X, i, 0), np.delete(Y, i, 0), k)) ** 2).sum()
+            for i in range(15)
+        )
+        for k in grid
     ]
-    np.testing.assert_allclose(m.ridge_loo(X, Y, grid), solve(X, Y, grid[np.argmin(errors)]), atol=1e-10)
+    np.testing.assert_allclose(
+        m.ridge_loo(X, Y, grid), solve(X, Y, grid[np.argmin(errors)]), atol=1e-10
+    )
 
 
 def test_two_phases_with_the_true_moments_are_the_oracle(world):
     B, beta, Sigma = world
     X, y = m.draw_labeled(rng(16), B, beta, 30, 0.5)
-    np.testing.assert_allclose(m.two_phase(Sigma, 3, X, y), m.fit_head(X, y, m.posterior_mean_map(B)), atol=1e-10)
+    np.testing.assert_allclose(
+        m.two_phase(Sigma, 3, X, y), m.fit_head(X, y, m.posterior_mean_map(B)), atol=1e-10
+    )
     nothing = m.two_phase(0.5 * np.eye(12), 3, X, y)
-    assert (nothing == 0).all(), "a cloud with less variance than the noise shows no factor, so the prediction is 0"
+    assert (nothing == 0).all(), (
+        "a cloud with less variance than the noise shows no factor, so the prediction is 0"
+    )
 
 
 def test_selector_is_the_best_of_all_single_features(world):
@@ -202,7 +223,8 @@ def test_pretraining_term_is_the_limit_for_many_points():
     assert abs(np.mean(lost) / m.pretraining_term(B, beta, 50_000) - 1) < 0.06
 
 
-# --- the mixture -------------------------------------------------------------------------------------
+# --- the mixture
+# -------------------------------------------------------------------------------------
 
 
 def test_mixture_world_and_draws():
@@ -233,7 +255,9 @@ def test_em_never_lowers_the_likelihood_and_stops_where_it_is_stationary():
         fits.append(fit)
     assert (np.diff(fits) > -1e-12).all()
     found = m.fit_mixture(rng(28), X, 5, tolerance=1e-7, most=5000)
-    gradient = optimize.approx_fprime(found.ravel(), lambda flat: m.responsibilities(X, flat.reshape(5, 8))[1], 1e-6)
+    gradient = optimize.approx_fprime(
+        found.ravel(), lambda flat: m.responsibilities(X, flat.reshape(5, 8))[1], 1e-6
+    )
     assert np.abs(gradient).max() < 1e-5
 
 
@@ -275,7 +299,8 @@ def test_votes_of_several_classes_by_hand():
     assert m.predict_votes(P, np.array([2, 1]), 3).tolist() == [2, 1, 1]
 
 
-# --- contrastive -------------------------------------------------------------------------------------
+# --- contrastive
+# -------------------------------------------------------------------------------------
 
 
 def test_pairs_follow_the_similarity():
@@ -304,24 +329,33 @@ def test_contrastive_fit_is_stationary_and_likelier_than_the_truth():
 
 
 def test_contrastive_of_full_rank_is_logistic_regression_on_products():
-    """With r = d and a positive definite solution, theta theta' is the free symmetric matrix of a logistic regression."""
+    """With r = d and a positive definite solution, theta theta' is the free symmetric matrix of a
+    logistic regression.
+    """
     theta = np.diag([1.5, 1.2, 1.0])
     X, X2, t = m.draw_pairs(rng(39), theta, 8000)
     i, j = np.triu_indices(3)
     products = X[:, i] * X2[:, j] + X[:, j] * X2[:, i] * (i != j)
-    free = LogisticRegression(C=1e8, fit_intercept=False, tol=1e-8, max_iter=500).fit(products, t).coef_[0]
+    free = (
+        LogisticRegression(C=1e8, fit_intercept=False, tol=1e-8, max_iter=500)
+        .fit(products, t)
+        .coef_[0]
+    )
     found = m.fit_contrastive(X, X2, t, 3, most=500)
     np.testing.assert_allclose((found @ found.T)[i, j], free, atol=5e-3)
 
 
-# --- what the chapter says of its limits -------------------------------------------------------------
+# --- what the chapter says of its limits
+# -------------------------------------------------------------
 
 
 def test_infinite_pretraining_is_the_oracle_and_whitening_leaves_nothing(world):
     B, beta, Sigma = world
     X, y = m.draw_labeled(rng(40), B, beta, 50, 0.5)
     fitted = m.posterior_mean_map(m.fit_factor_model(Sigma, 3))
-    np.testing.assert_allclose(m.fit_head(X, y, fitted), m.fit_head(X, y, m.posterior_mean_map(B)), atol=1e-10)
+    np.testing.assert_allclose(
+        m.fit_head(X, y, fitted), m.fit_head(X, y, m.posterior_mean_map(B)), atol=1e-10
+    )
     assert np.abs(m.fit_factor_model(np.eye(12), 3)).max() < 1e-7
 
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from press import method_cells
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import silhouette_score
 from torch import nn
+
+from press import method_cells
 from unlabeled.evaluation import clustering_accuracy
 
 m = method_cells("novel-class-discovery")
@@ -79,7 +80,9 @@ def test_seeding_without_known_classes_begins_uniformly_and_never_repeats_a_poin
     rng = np.random.default_rng(3)
     X = np.array([[0.0], [1.0], [50.0]])
     draws = [m.seed_centres(X, 2, rng) for _ in range(900)]
-    assert np.allclose([np.mean([draw[0, 0] == x for draw in draws]) for x in X[:, 0]], 1 / 3, atol=0.06)
+    assert np.allclose(
+        [np.mean([draw[0, 0] == x for draw in draws]) for x in X[:, 0]], 1 / 3, atol=0.06
+    )
     assert all(draw[0, 0] != draw[1, 0] for draw in draws)
 
 
@@ -102,12 +105,19 @@ def test_lloyd_agrees_with_scikit_learn_from_the_same_start():
     for seed in range(4):
         X, _ = blobs(seed, spread=3)
         X = X.astype(float)
-        starts = np.stack([X[np.random.default_rng(10 * seed + r).choice(300, 6, replace=False)] for r in range(3)])
+        starts = np.stack(
+            [
+                X[np.random.default_rng(10 * seed + r).choice(300, 6, replace=False)]
+                for r in range(3)
+            ]
+        )
         cluster, mu, inertia = m.lloyd(X, starts)
         for r in range(3):
             theirs = KMeans(6, init=starts[r], n_init=1, max_iter=1000, tol=0).fit(X)
             assert inertia[r] == pytest.approx(theirs.inertia_, rel=1e-9)
-            assert np.array_equal(cluster[r], theirs.labels_) and np.allclose(mu[r], theirs.cluster_centers_)
+            assert np.array_equal(cluster[r], theirs.labels_) and np.allclose(
+                mu[r], theirs.cluster_centers_
+            )
 
 
 def test_an_empty_cluster_keeps_its_centre():
@@ -119,14 +129,18 @@ def test_an_empty_cluster_keeps_its_centre():
 def test_kmeans_reaches_the_best_inertia_of_scikit_learn():
     X, _ = blobs(5, centres=4)
     cluster = m.kmeans(X, 4, np.random.default_rng(0), starts=10)
-    inertia = sum(len(part) * part.var(axis=0).sum() for part in (X[cluster == c] for c in range(4)))
+    inertia = sum(
+        len(part) * part.var(axis=0).sum() for part in (X[cluster == c] for c in range(4))
+    )
     assert inertia == pytest.approx(KMeans(4, n_init=20, random_state=0).fit(X).inertia_, rel=1e-4)
 
 
 def test_known_means_repel_the_starts_only():
     """Half of the rows lie on the known mean: they are not drawn, but they are clustered."""
     X = np.concatenate([np.zeros((50, 2)), np.tile([[5.0, 0.0]], (50, 1))])
-    starts = [m.seed_centres(X, 1, np.random.default_rng(s), np.zeros((1, 2)))[0] for s in range(20)]
+    starts = [
+        m.seed_centres(X, 1, np.random.default_rng(s), np.zeros((1, 2)))[0] for s in range(20)
+    ]
     assert np.allclose(starts, [5, 0])
     assert len(np.unique(m.kmeans(X, 1, np.random.default_rng(0), np.zeros((1, 2))))) == 1
 
@@ -153,7 +167,9 @@ def test_the_linear_map_makes_the_known_classes_round():
 
 
 def test_the_linear_map_has_the_distances_of_discriminant_analysis():
-    """Where every class is known, whitening by their scatter is linear discriminant analysis' metric."""
+    """Where every class is known, whitening by their scatter is linear discriminant analysis'
+    metric.
+    """
     X, y = blobs(4, n=500, centres=4, d=5, spread=2.0)
     X = np.concatenate([X, X]).astype(float)
     labels = np.concatenate([y, np.full(len(y), -1)])
@@ -172,7 +188,9 @@ def test_much_shrinkage_is_principal_components():
     Z = m.linear_map(X.astype(float), labels, 1e9, 2)
     rows = X[labels < 0] - X[labels < 0].mean(axis=0)
     _, s, _ = np.linalg.svd(rows)
-    assert np.allclose(Z[labels < 0].std(axis=0) / Z[labels < 0].std(axis=0)[0], s[:2] / s[0], atol=1e-3)
+    assert np.allclose(
+        Z[labels < 0].std(axis=0) / Z[labels < 0].std(axis=0)[0], s[:2] / s[0], atol=1e-3
+    )
 
 
 # PBN
@@ -217,7 +235,9 @@ def test_the_loss_is_the_formula():
 def test_a_batch_without_labels_or_without_rows_to_rebuild_is_no_nan():
     net = m.PBN(6, (7,), 4, 3, generators(0))
     x = torch.randn(1, 12, 6, generator=torch.Generator().manual_seed(0))
-    nothing = m.pbn_loss(net, x, x, torch.full((1, 12), -1), torch.zeros(1, 12), torch.tensor([0.5]))
+    nothing = m.pbn_loss(
+        net, x, x, torch.full((1, 12), -1), torch.zeros(1, 12), torch.tensor([0.5])
+    )
     assert nothing.item() == 0
 
 
@@ -228,7 +248,8 @@ def test_the_extremes_of_w_silence_one_teacher_exactly(w, still):
     labels = torch.arange(30).remainder(4)[None] - 1
     m.pbn_loss(net, x, x, labels, torch.ones(1, 30), torch.tensor([w])).sum().backward()
     quiet = {
-        part for part in "fgh"
+        part
+        for part in "fgh"
         if all(p.grad is None or p.grad.abs().max() == 0 for p in getattr(net, part).parameters())
     }
     assert quiet == still
@@ -258,22 +279,31 @@ def test_a_network_learns_the_same_alone_and_in_company():
 def test_the_classifier_alone_does_not_see_the_cut_and_the_decoder_does():
     X, labels = small(seeds=(0,))
     other = np.roll(np.arange(200), 1)[None]
-    real, cut = (m.train_pbn(X, labels, [1.0, 0.3], generators(5), target=t, **FEW) for t in (None, other))
-    assert np.array_equal(real[0, 0], cut[0, 0]) and not np.allclose(real[0, 1], cut[0, 1], atol=0.01)
+    real, cut = (
+        m.train_pbn(X, labels, [1.0, 0.3], generators(5), target=t, **FEW) for t in (None, other)
+    )
+    assert np.array_equal(real[0, 0], cut[0, 0]) and not np.allclose(
+        real[0, 1], cut[0, 1], atol=0.01
+    )
 
 
 def test_rows_that_are_not_rebuilt_do_not_teach_the_decoder():
     X, labels = small(seeds=(0,), K=1)
     rebuilt = (labels < 0).astype(float)
     changed = np.where(labels[0, 0] >= 0, np.roll(np.arange(200), 7), np.arange(200))[None]
-    runs = [m.train_pbn(X, labels, [0.3], generators(5), target=t, rebuilt=rebuilt, **FEW) for t in (None, changed)]
+    runs = [
+        m.train_pbn(X, labels, [0.3], generators(5), target=t, rebuilt=rebuilt, **FEW)
+        for t in (None, changed)
+    ]
     assert np.array_equal(*runs)
 
 
 def test_training_finds_plain_classes():
     X, y = blobs(8, n=400, centres=8, d=10, spread=0.7)
     labels = np.where(y < 4, y, -1)
-    codes = m.train_pbn(X[None], labels[None, None], [0.5], generators(0), hidden=(16,), latent=8, steps=200)
+    codes = m.train_pbn(
+        X[None], labels[None, None], [0.5], generators(0), hidden=(16,), latent=8, steps=200
+    )
     new, rng = y >= 4, np.random.default_rng(0)
     assert clustering_accuracy(m.kmeans(codes[0, 0, new], 4, rng), y[new]) > 0.95
 
@@ -292,7 +322,9 @@ def test_silhouettes_agree_with_scikit_learn():
 def test_a_row_alone_in_its_cluster_has_silhouette_zero():
     X, cluster = np.array([[0.0], [0.1], [5.0]]), np.array([[0, 0, 1]])
     assert m.silhouettes(X, cluster)[0] == pytest.approx(silhouette_score(X, cluster[0]))
-    assert m.silhouettes(X, cluster)[0] == pytest.approx(((5 - 0.1) / 5 + (4.9 - 0.1) / 4.9 + 0) / 3)
+    assert m.silhouettes(X, cluster)[0] == pytest.approx(
+        ((5 - 0.1) / 5 + (4.9 - 0.1) / 4.9 + 0) / 3
+    )
 
 
 def test_a_single_cluster_has_silhouette_zero():
@@ -301,7 +333,9 @@ def test_a_single_cluster_has_silhouette_zero():
 
 @pytest.mark.parametrize("k", [2, 4, 7])
 def test_well_separated_clusters_are_counted(k):
-    X = np.repeat(20 * np.eye(7)[:k], 30, axis=0) + np.random.default_rng(0).normal(size=(30 * k, 7))
+    X = np.repeat(20 * np.eye(7)[:k], 30, axis=0) + np.random.default_rng(0).normal(
+        size=(30 * k, 7)
+    )
     assert m.estimate_k(X, 10, np.random.default_rng(0), starts=10) == k
 
 

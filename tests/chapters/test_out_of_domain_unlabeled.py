@@ -1,10 +1,13 @@
-"""Method cells of the chapter out-of-domain-unlabeled against searches, differences, simulation and limiting cases."""
+"""Method cells of the chapter out-of-domain-unlabeled against searches, differences, simulation and
+limiting cases.
+"""
 
 import numpy as np
 import pytest
-from press import method_cells
 from scipy import optimize, stats
 from sklearn.decomposition import PCA
+
+from press import method_cells
 from unlabeled.runtime import InputError
 
 m = method_cells("out-of-domain-unlabeled")
@@ -30,7 +33,11 @@ def test_the_ramp_is_the_adversarys_best_move(gamma):
 
 def test_the_gradient_is_that_of_the_mean_ramp():
     source = rng(1)
-    X, side, theta = source.standard_normal((50, 6)), source.choice([-1.0, 1.0], 50), source.standard_normal(6)
+    X, side, theta = (
+        source.standard_normal((50, 6)),
+        source.choice([-1.0, 1.0], 50),
+        source.standard_normal(6),
+    )
     loss = lambda t: m.ramp(side * (X @ t), 0.7).mean()
     numeric = optimize.approx_fprime(theta, loss, 1e-7)
     np.testing.assert_allclose(m.ramp_gradient(X, side, theta, 0.7), numeric, atol=1e-5)
@@ -42,7 +49,9 @@ def test_accuracy_is_the_share_that_a_simulation_finds():
     mu, loud = 1.3 * m.unit(source.standard_normal(8)), m.unit(source.standard_normal(8))
     theta = m.unit(mu + 0.8 * source.standard_normal(8))
     X, y = m.draw(source, mu, 200_000, loud, 2.5)
-    assert np.mean(np.sign(X @ theta) == y) == pytest.approx(m.accuracy(theta, mu, loud, 2.5), abs=0.004)
+    assert np.mean(np.sign(X @ theta) == y) == pytest.approx(
+        m.accuracy(theta, mu, loud, 2.5), abs=0.004
+    )
     assert m.accuracy(m.unit(mu), mu) == pytest.approx(stats.norm.cdf(1.3))
     assert np.var(X @ loud - y * (mu @ loud)) == pytest.approx(6.25, rel=0.02)
     assert np.cov((X - np.outer(y, mu)).T)[0, 0] == pytest.approx(1 + 5.25 * loud[0] ** 2, rel=0.03)
@@ -51,7 +60,12 @@ def test_accuracy_is_the_share_that_a_simulation_finds():
 def test_without_unlabeled_points_the_labels_alone_are_left():
     mu, X, y, U = world()
     alone = m.unit(X.T @ y)
-    for theta in (m.rss(X, y, U, lam=0), m.rss(X, y, U[:0]), m.principal_component(X, y, U[:0]), m.self_training(X, y, U[:0])):
+    for theta in (
+        m.rss(X, y, U, lam=0),
+        m.rss(X, y, U[:0]),
+        m.principal_component(X, y, U[:0]),
+        m.self_training(X, y, U[:0]),
+    ):
         np.testing.assert_allclose(theta, alone, atol=1e-6)
     with pytest.raises(InputError, match="name no direction"):
         m.rss(X[:2] * 0, y[:2], U)
@@ -63,7 +77,12 @@ def test_rss_lowers_its_own_objective_and_stays_on_the_sphere():
     start, end = m.unit(X.T @ y), m.rss(X, y, U)
     assert np.linalg.norm(end) == pytest.approx(1, abs=1e-5) and loss(end) < loss(start)
     # a search from there, over the sphere, finds hardly anything better
-    better = optimize.minimize(lambda v: loss(m.unit(v)), end.astype(float), method="Nelder-Mead", options=dict(maxiter=800))
+    better = optimize.minimize(
+        lambda v: loss(m.unit(v)),
+        end.astype(float),
+        method="Nelder-Mead",
+        options=dict(maxiter=800),
+    )
     assert loss(end) - better.fun < 0.02
 
 
@@ -76,7 +95,8 @@ def test_with_many_points_all_find_the_axis_and_the_labels_give_the_sign():
 
 def test_the_component_is_pcas():
     mu, X, y, U = world(5)
-    theirs = PCA(1, svd_solver="full").fit(np.r_[U, -U]).components_[0]  # about the origin, not the mean
+    # about the origin, not the mean
+    theirs = PCA(1, svd_solver="full").fit(np.r_[U, -U]).components_[0]
     assert abs(m.principal_component(X, y, U) @ theirs) == pytest.approx(1, abs=1e-4)
 
 

@@ -1,4 +1,6 @@
-"""Method cells of the chapter rotation-prediction against NumPy, plain torch, tiny loops and limiting cases."""
+"""Method cells of the chapter rotation-prediction against NumPy, plain torch, tiny loops and
+limiting cases.
+"""
 
 import math
 
@@ -39,10 +41,17 @@ def test_cross_entropy_of_the_batch_is_the_papers_loss():
     inputs, labels = m.turned_copies(images, TURNS)
     with torch.no_grad():
         batch = F.cross_entropy(net(inputs), labels).item()
-        by_formula = np.mean([
-            -np.mean([math.log(net(torch.rot90(x, y, (-2, -1))[None]).softmax(1)[0, y].item()) for y in TURNS])
-            for x in images
-        ])
+        by_formula = np.mean(
+            [
+                -np.mean(
+                    [
+                        math.log(net(torch.rot90(x, y, (-2, -1))[None]).softmax(1)[0, y].item())
+                        for y in TURNS
+                    ]
+                )
+                for x in images
+            ]
+        )
     assert batch == pytest.approx(by_formula, abs=1e-5)
 
 
@@ -116,12 +125,17 @@ def test_maps_are_those_of_the_blocks():
     maps = m.block_maps(net, images)
     with torch.no_grad():
         assert torch.allclose(net(images), net.head(maps[-1].mean((2, 3))), atol=1e-5)
-    assert m.probe_features(maps[0]).shape == (10, 6 * 16) and m.probe_features(maps[2]).shape == (10, 72)
+    assert m.probe_features(maps[0]).shape == (10, 6 * 16) and m.probe_features(maps[2]).shape == (
+        10,
+        72,
+    )
 
 
 def test_a_lit_edge_is_learned_and_an_askew_pile_is_not():
     images = pictures(400)
     images[:, :, 0] = 4.0
     for pile, learned in ((images, True), (m.askew(images, np.random.default_rng(3)), False)):
-        net = m.train(m.NIN(MINI, 1, 4), m.rotation_batches(pile, TURNS, 8, np.random.default_rng(0)), 60, 0.2)
+        net = m.train(
+            m.NIN(MINI, 1, 4), m.rotation_batches(pile, TURNS, 8, np.random.default_rng(0)), 60, 0.2
+        )
         assert (m.rotation_accuracy(net, images[:100]) > 0.95) == learned

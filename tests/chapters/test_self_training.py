@@ -1,5 +1,5 @@
-"""Method cells of the chapter self-training against scikit-learn, linear programming, the authors' formula as loops,
-and limiting cases."""
+"""Method cells of the chapter self-training against scikit-learn, linear programming, the authors'
+formula as loops, and limiting cases."""
 
 import numpy as np
 import pytest
@@ -53,32 +53,49 @@ def test_threshold_above_one_returns_the_supervised_classifier(digits):
     history = loop(digits, m.fixed(1.01))
     plain = LogisticRegression(solver="newton-cg", max_iter=500).fit(digits.X, digits.y)
     assert len(history) == 1 and (history[0].labels == -1).all() and len(history[0].order) == 0
-    np.testing.assert_array_equal(history[0].model.predict_proba(digits.T), plain.predict_proba(digits.T))
+    np.testing.assert_array_equal(
+        history[0].model.predict_proba(digits.T), plain.predict_proba(digits.T)
+    )
 
 
 @pytest.mark.parametrize(
     "policy, restart",
-    [(m.fixed(0.0), False), (m.curriculum(1.0), True), (m.top_k(10**6), False), (m.class_balanced(10**6), False),
-     (m.proportional(10**6), False)],
+    [
+        (m.fixed(0.0), False),
+        (m.curriculum(1.0), True),
+        (m.top_k(10**6), False),
+        (m.class_balanced(10**6), False),
+        (m.proportional(10**6), False),
+    ],
 )
 def test_limits_that_accept_everything_once(digits, policy, restart):
     history, reference = loop(digits, policy, restart=restart), loop(digits, m.everything())
     assert len(history) == len(reference) == 2 and (history[1].labels >= 0).all()
     np.testing.assert_array_equal(history[1].labels, reference[1].labels)
-    np.testing.assert_allclose(history[1].model.predict_proba(digits.T), reference[1].model.predict_proba(digits.T))
+    np.testing.assert_allclose(
+        history[1].model.predict_proba(digits.T), reference[1].model.predict_proba(digits.T)
+    )
 
 
 @pytest.mark.parametrize(
     "policy, options",
-    [(m.fixed(0.7), dict(threshold=0.7)), (m.fixed(0.45), dict(threshold=0.45)), (m.top_k(60), dict(criterion="k_best", k_best=60))],
+    [
+        (m.fixed(0.7), dict(threshold=0.7)),
+        (m.fixed(0.45), dict(threshold=0.45)),
+        (m.top_k(60), dict(criterion="k_best", k_best=60)),
+    ],
 )
 def test_unweighted_loop_is_scikit_learns_self_training(digits, policy, options):
     theirs = SelfTrainingClassifier(m.logistic(), max_iter=4, **options)
-    theirs.fit(np.concatenate([digits.X, digits.U]), np.append(digits.y, np.full(len(digits.U), -1)))
+    theirs.fit(
+        np.concatenate([digits.X, digits.U]), np.append(digits.y, np.full(len(digits.U), -1))
+    )
     last = loop(digits, policy, set_weights=False, rounds=4)[-1]
-    accepted = theirs.labeled_iter_[len(digits.y):] > 0
+    accepted = theirs.labeled_iter_[len(digits.y) :] > 0
     np.testing.assert_array_equal(last.labels >= 0, accepted)
-    np.testing.assert_array_equal(last.labels[accepted], theirs.transduction_[len(digits.y):][accepted])
+    np.testing.assert_array_equal(
+        last.labels[accepted], theirs.transduction_[len(digits.y) :][accepted]
+    )
     # the order of the rows differs, so the two optimisers end within their tolerance of each other
     assert np.mean(last.model.predict(digits.T) == theirs.predict(digits.T)) > 0.99
 
@@ -119,7 +136,8 @@ def test_cuts_keep_all_but_what_they_cut(digits):
     by_lot, drawn = m.accept(v, policy, 1, ("confidence",), rng)
     same, mixed = m.accept(v, policy, 1, ("labels",), rng)
     np.testing.assert_array_equal(labels, guess[points])
-    np.testing.assert_array_equal(drawn, guess[by_lot])  # own guesses, as many of each, other points
+    # own guesses, as many of each, other points
+    np.testing.assert_array_equal(drawn, guess[by_lot])
     np.testing.assert_array_equal(np.bincount(drawn), np.bincount(labels))
     assert set(by_lot) != set(points)
     np.testing.assert_array_equal(same, points)
@@ -128,7 +146,10 @@ def test_cuts_keep_all_but_what_they_cut(digits):
 
 def test_the_lot_prefers_no_point():
     v = np.column_stack([np.linspace(0.6, 0.99, 20), 1 - np.linspace(0.6, 0.99, 20)])
-    draws = [m.accept(v, m.class_balanced(5), 1, ("confidence",), np.random.default_rng(s))[0] for s in range(400)]
+    draws = [
+        m.accept(v, m.class_balanced(5), 1, ("confidence",), np.random.default_rng(s))[0]
+        for s in range(400)
+    ]
     often = np.bincount(np.concatenate(draws), minlength=20) / 400
     assert all(len(drawn) == 5 for drawn in draws)
     assert np.abs(often - 0.25).max() < 5 * np.sqrt(0.25 * 0.75 / 400)
@@ -143,7 +164,8 @@ def test_policies_on_a_case_by_hand():
     assert one(m.class_balanced(3), v) == [0, 2, 3, 4, 5]  # all, where there are fewer
     assert one(m.curriculum(0.5), v) == [0, 2, 4]  # confidence >= the median .75
     assert one(m.proportional(1), v) == [0, 2, 3]  # a third of four, rounded up, and of two
-    assert one(m.proportional(1), [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.4, 0.6]]) == [0, 1, 3]  # the chapter's cats
+    # the chapter's cats
+    assert one(m.proportional(1), [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.4, 0.6]]) == [0, 1, 3]
     assert m.surest(np.array([0.2, 0.9, 0.9]), 1).tolist() == [False, True, False]
 
 
@@ -187,10 +209,15 @@ def test_binary_bound_is_the_optimum_of_the_adversarys_linear_program():
     for budget in (0.02, 0.1, 0.25):
         for theta in (0.0, 0.3, margin[30], 0.6):
             # errors e in [0, 1]: as many as possible from theta up, at a cost of at most the budget
-            optimum = linprog(-1.0 * (margin >= theta) / u, A_ub=[margin / u], b_ub=[budget], bounds=(0, 1))
+            optimum = linprog(
+                -1.0 * (margin >= theta) / u, A_ub=[margin / u], b_ub=[budget], bounds=(0, 1)
+            )
             bound = m.binary_bound(margin, budget, np.array([theta]), grid=4000)[0]
-            assert -optimum.fun - 1e-9 <= bound <= -optimum.fun + 3e-3  # a grid of gammas can only be larger
-    five = m.binary_bound(np.array([0.1, 0.2, 0.4, 0.5, 0.9]), 0.2, np.array([0.15]), grid=20_000)[0]
+            # a grid of gammas can only be larger
+            assert -optimum.fun - 1e-9 <= bound <= -optimum.fun + 3e-3
+    five = m.binary_bound(np.array([0.1, 0.2, 0.4, 0.5, 0.9]), 0.2, np.array([0.15]), grid=20_000)[
+        0
+    ]
     assert five == pytest.approx(14 / 25, abs=1e-3)  # the chapter's five points
 
 
@@ -202,7 +229,9 @@ def test_binary_bound_holds_for_any_labels_and_is_met_by_the_cheapest_errors():
         bound = m.binary_bound(margin, np.mean(margin * wrong), theta)
         assert (np.array([np.mean(wrong & (margin >= t)) for t in theta]) <= bound + 1e-12).all()
     cheap = margin < 0.4  # exactly the cheapest errors: the bound at 0 is tight
-    assert m.binary_bound(margin, np.mean(margin * cheap), np.array([0.0]), grid=2000)[0] == pytest.approx(cheap.mean(), abs=2e-3)
+    assert m.binary_bound(margin, np.mean(margin * cheap), np.array([0.0]), grid=2000)[
+        0
+    ] == pytest.approx(cheap.mean(), abs=2e-3)
     assert m.binary_bound(margin, 0.0, np.array([0.0]), grid=10**5)[0] < 0.01
 
 
@@ -213,7 +242,10 @@ def slow(votes, prob, i, j, theta, grid):
         gamma = theta + (1 - theta) * (n + 1) / grid
         inside = sum(prob[x, i] for x in range(len(votes)) if theta <= votes[x, j] < gamma) / size
         budget = sum(prob[x, i] * votes[x, j] for x in range(len(votes)) if pred[x] == j) / size
-        below = [sum(prob[x, i] * votes[x, j] for x in range(len(votes)) if votes[x, j] < t) / size for t in (theta, gamma)]
+        below = [
+            sum(prob[x, i] * votes[x, j] for x in range(len(votes)) if votes[x, j] < t) / size
+            for t in (theta, gamma)
+        ]
         values.append(inside + max(budget + below[0] - below[1], 0) / gamma)
     return min(values)
 
@@ -252,7 +284,9 @@ def slow_thresholds(votes, grid):
 
 
 def test_thresholds_are_those_of_the_nested_search(votes):
-    np.testing.assert_allclose(m.thresholds(votes[:120], grid=20), slow_thresholds(votes[:120], 20), atol=1e-12)
+    np.testing.assert_allclose(
+        m.thresholds(votes[:120], grid=20), slow_thresholds(votes[:120], 20), atol=1e-12
+    )
 
 
 def test_joint_bound_holds_for_any_labels(votes):
@@ -262,7 +296,10 @@ def test_joint_bound_holds_for_any_labels(votes):
         for j in range(5):
             theta, bound = m.joint_bound(votes, np.eye(5)[truth], j)
             for i in set(range(5)) - {j}:
-                taken = [np.mean((votes.argmax(1) == j)[truth == i] & (votes[truth == i, j] >= t)) for t in theta]
+                taken = [
+                    np.mean((votes.argmax(1) == j)[truth == i] & (votes[truth == i, j] >= t))
+                    for t in theta
+                ]
                 assert (np.array(taken) <= bound[:, i] + 1e-12).all()
 
 
@@ -277,12 +314,15 @@ def test_transductive_policy_accepts_at_the_threshold(votes):
 
 def test_worlds_are_what_they_are_called():
     even, crossing, lopsided, cube = (
-        m.two_clouds(kind, np.random.default_rng(2)) for kind in ("even", "crossing", "lopsided", "no gap")
+        m.two_clouds(kind, np.random.default_rng(2))
+        for kind in ("even", "crossing", "lopsided", "no gap")
     )
     pools = [np.sort(np.concatenate([t.X, t.U, t.T])[:, 2]) for t in (even, crossing)]
     np.testing.assert_array_equal(*pools)  # the same points, all 1606
     assert np.mean((even.U[:, 0] > 0) == even.hidden) > 0.99
-    assert ((crossing.U[:, 1] > 0) == crossing.hidden).all() and ((cube.U[:, 1] > 0) == cube.hidden).all()
+    assert ((crossing.U[:, 1] > 0) == crossing.hidden).all() and (
+        (cube.U[:, 1] > 0) == cube.hidden
+    ).all()
     assert 0.05 < lopsided.hidden.mean() < 0.15 and 0.4 < even.hidden.mean() < 0.6
     assert np.abs(cube.U).max() <= 1.7
     moons = m.two_moons(np.random.default_rng(1))

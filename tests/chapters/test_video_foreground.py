@@ -1,9 +1,10 @@
-"""The method cells of the chapter on video foreground against independent implementations and known answers."""
+"""The method cells of the chapter on video foreground against independent implementations and known
+answers.
+"""
 
 import numpy as np
 import pytest
 import torch
-from press import method_cells
 from scipy import ndimage
 from scipy.spatial.distance import mahalanobis
 from scipy.stats import spearmanr
@@ -13,6 +14,8 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.metrics import jaccard_score
 from torch.utils.flop_counter import FlopCounterMode
+
+from press import method_cells
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,7 @@ def runner(size=32, T=10, step=2, side=9):
 
 
 # The films
+
 
 def test_photographs_come_with_scikit_image_and_keep_their_shape(m):
     grey, colour = m.load_photographs(("page", "coffee"), 48)
@@ -73,7 +77,9 @@ def test_blobs_have_the_promised_size(m, rng):
 
 
 def magenta(m):
-    """Grounds without red beside a thing that is pure magenta, so that the frames show where the thing is."""
+    """Grounds without red beside a thing that is pure magenta, so that the frames show where the
+    thing is.
+    """
     ground = np.zeros((96, 96, 3), np.float32)
     ground[..., 1] = np.random.default_rng(5).random((96, 96))
     thing = np.zeros((64, 64, 3), np.float32)
@@ -96,7 +102,11 @@ def test_still_things_stay_and_a_resting_camera_films_one_frame(m, rng):
 
 def test_films_depend_on_the_generator_alone(m):
     one, two = (m.make_films(np.random.default_rng(3), 4, *magenta(m)) for _ in range(2))
-    assert np.array_equal(one.x, two.x) and np.array_equal(one.g, two.g) and np.array_equal(one.group, two.group)
+    assert (
+        np.array_equal(one.x, two.x)
+        and np.array_equal(one.g, two.g)
+        and np.array_equal(one.group, two.group)
+    )
 
 
 def test_held_films_repeat_their_first_frame(m, rng):
@@ -110,6 +120,7 @@ def test_held_films_repeat_their_first_frame(m, rng):
 
 
 # The teacher
+
 
 @pytest.mark.parametrize("k", [1, 3, 6])
 def test_videopca_error_equals_scikit_learns_pca(m, rng, k):
@@ -125,7 +136,9 @@ def test_videopca_error_equals_scikit_learns_pca(m, rng, k):
 def test_videopca_error_at_its_limits(m, rng):
     x = rng.random((1, 8, 5, 5, 3))
     assert m.videopca_error(x, 7).max() < 1e-7
-    assert np.allclose(m.videopca_error(x, 0), np.linalg.norm(x - x.mean(axis=1, keepdims=True), axis=-1))
+    assert np.allclose(
+        m.videopca_error(x, 0), np.linalg.norm(x - x.mean(axis=1, keepdims=True), axis=-1)
+    )
     total = [(m.videopca_error(x, k) ** 2).sum() for k in range(8)]
     assert (np.diff(total) < 0).all()
 
@@ -147,7 +160,9 @@ def test_centre_blob_is_the_formula(m):
 
 
 def test_colour_codes_number_the_boxes_of_the_cube(m, rng):
-    x = np.concatenate([rng.random((50, 3)), np.eye(3), np.ones((1, 3)), np.zeros((1, 3))]).astype(np.float32)
+    x = np.concatenate([rng.random((50, 3)), np.eye(3), np.ones((1, 3)), np.zeros((1, 3))]).astype(
+        np.float32
+    )
     level = np.minimum(np.floor(x.astype(float) * 8), 7).astype(int)
     assert np.array_equal(m.colour_codes(x), np.ravel_multi_index(level.T, (8, 8, 8)))
 
@@ -172,7 +187,8 @@ def test_colour_posterior_of_exclusive_and_undecided_colours(m):
     assert (certain[codes == 7] > 0.999).all() and (certain[codes == 0] < 0.001).all()
     assert np.allclose(m.colour_posterior(codes, np.full(codes.shape, 0.5)), 0.5)
     few = np.zeros(codes.shape)
-    few[..., 3] = 1  # the background is larger, yet a colour that is half in the mask does not become background
+    # the background is larger, yet a colour that is half in the mask does not become background
+    few[..., 3] = 1
     assert m.colour_posterior(codes, few)[0, 0, 0, 3] > 0.5
 
 
@@ -187,6 +203,7 @@ def test_the_teacher_finds_a_runner_whatever_the_chunk(m):
 
 
 # Selection and scores
+
 
 def test_selection_score_equals_a_loop(m, rng):
     masks = rng.random((20, 5, 5)) ** 3
@@ -206,8 +223,12 @@ def test_iou_equals_scikit_learns_jaccard_score(m, rng):
     got = m.iou(masks, truth, [0.2, 0.7])
     for i in range(6):
         for column, threshold in enumerate((0.2, 0.7)):
-            assert got[i, column] == pytest.approx(jaccard_score(truth[i].ravel(), (masks[i] > threshold).ravel()))
-    assert (m.iou(truth.astype(float), truth, [0.5]) == 1).all() and (m.iou(~truth * 1.0, truth, [0.5]) == 0).all()
+            assert got[i, column] == pytest.approx(
+                jaccard_score(truth[i].ravel(), (masks[i] > threshold).ravel())
+            )
+    assert (m.iou(truth.astype(float), truth, [0.5]) == 1).all() and (
+        m.iou(~truth * 1.0, truth, [0.5]) == 0
+    ).all()
     assert (m.iou(np.zeros((1, 4, 4)), np.zeros((1, 4, 4), bool), [0.5]) == 0).all()
 
 
@@ -219,7 +240,9 @@ def test_best_threshold_is_the_best(m, rng):
 
 def test_flat_keeps_the_order_of_films_and_frames(m):
     a = np.arange(2 * 10).reshape(2, 10)
-    assert m.flat(a, 3).tolist() == [0, 3, 6, 9, 10, 13, 16, 19] and m.flat(a).tolist() == list(range(20))
+    assert m.flat(a, 3).tolist() == [0, 3, 6, 9, 10, 13, 16, 19] and m.flat(a).tolist() == list(
+        range(20)
+    )
 
 
 def test_largest_box_equals_scikit_images_regions(m, rng):
@@ -253,9 +276,14 @@ def test_border_contrast_is_the_mahalanobis_distance_to_the_border(m, rng):
     edge[2:-2, 2:-2] = False
     border = frame[0][edge]
     inverse = np.linalg.inv(np.cov(border.T, bias=True) + 1e-3 * np.eye(3))
-    expected = np.array([[mahalanobis(pixel, border.mean(axis=0), inverse) for pixel in row] for row in frame[0]])
+    expected = np.array(
+        [[mahalanobis(pixel, border.mean(axis=0), inverse) for pixel in row] for row in frame[0]]
+    )
     assert np.abs(got - m.stretch(expected)).max() < 1e-6
-    assert got[12:20, 12:20].min() > np.delete(got.ravel(), [32 * i + j for i in range(12, 20) for j in range(12, 20)]).max()
+    assert (
+        got[12:20, 12:20].min()
+        > np.delete(got.ravel(), [32 * i + j for i in range(12, 20) for j in range(12, 20)]).max()
+    )
 
 
 def test_a_perfect_method_scores_one(m):
@@ -268,6 +296,7 @@ def test_a_perfect_method_scores_one(m):
 
 # The student
 
+
 def test_channels_equal_scikit_images_hue_and_numpys_gradient(m, rng):
     x = rng.random((3, 8, 9, 3), dtype=np.float32)
     x[0, 0, 0] = 0.4  # grey has hue 0
@@ -275,7 +304,9 @@ def test_channels_equal_scikit_images_hue_and_numpys_gradient(m, rng):
     assert c.shape == (3, 6, 8, 9) and np.allclose(c[:, :3].transpose(0, 2, 3, 1), x - 0.5)
     assert np.abs(c[:, 3] + 0.5 - rgb2hsv(x)[..., 0]).max() < 1e-5
     I_y, I_x = np.gradient(x.mean(axis=-1), axis=(1, 2))
-    assert np.allclose(c[:, 4, :, 1:-1], I_x[:, :, 1:-1], atol=1e-6) and np.allclose(c[:, 5, 1:-1], I_y[:, 1:-1], atol=1e-6)
+    assert np.allclose(c[:, 4, :, 1:-1], I_x[:, :, 1:-1], atol=1e-6) and np.allclose(
+        c[:, 5, 1:-1], I_y[:, 1:-1], atol=1e-6
+    )
     mirrored = m.channels(torch.from_numpy(x[:, :, ::-1].copy()).permute(0, 3, 1, 2)).numpy()
     assert np.allclose(mirrored[:, 4], -c[:, 4, :, ::-1], atol=1e-6)
 
@@ -309,6 +340,7 @@ def test_the_student_learns_from_the_chosen_rows_alone(m, rng):
 
 
 # The price
+
 
 def test_student_operations_equal_the_closed_form(m):
     half, quarter = 16 * 16, 8 * 8
@@ -361,6 +393,7 @@ def test_things_turn_round_before_the_border(m, rng):
 
 
 # The reader's own films
+
 
 def test_own_films_are_squeezed_and_split(m, rng):
     films = rng.random((25, 6, 20, 30, 3), np.float32)

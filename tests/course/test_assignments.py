@@ -1,13 +1,13 @@
-"""Every assignment in the book, and the tiny one: solutions, stubs, wrong answers, secrets, and what students get to see."""
+"""Every assignment in the book, and the tiny one: solutions, stubs, wrong answers, secrets, and
+what students get to see.
+"""
 
-import json
 import os
 import re
 
 import nbformat
 import pytest
 from nbgrader.nbgraderformat import MetadataValidator
-
 from tinycourse import TinyCourse
 
 from course import build, make, secret
@@ -29,12 +29,18 @@ def pool():
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Builds an assignment when it is first asked for, so that one that is broken spoils its own tests alone."""
+    """Builds an assignment when it is first asked for, so that one that is broken spoils its own
+    tests alone.
+    """
     made = {}
 
     def build_once(name):
         if name not in made:
-            made[name] = blank(TinyCourse(tmp_path_factory.mktemp("course") / "project").assignment if name == "tiny" else assignment(name))
+            made[name] = blank(
+                TinyCourse(tmp_path_factory.mktemp("course") / "project").assignment
+                if name == "tiny"
+                else assignment(name)
+            )
         return made[name]
 
     return build_once
@@ -55,14 +61,20 @@ def test_solutions_stubs_and_wrong_answers_get_what_they_should(both, pool):
     assert sum(solved["points"].values()) == both.assignment.automatic
     assert solved["cpu"] < 15
     assert solved["status"] == "graded" and solved["reasons"] == []
-    assert records["untouched"]["status"] == "untouched" and sum(records["untouched"]["points"].values()) == 0
+    assert (
+        records["untouched"]["status"] == "untouched"
+        and sum(records["untouched"]["points"].values()) == 0
+    )
     for group, answers in both.assignment.groups.items():
         points = records[f"wrong {group}"]["points"]
         for answer in answers:
             assert points[answer.task] == answer.expects, (group, answer.task)
         listed = {answer.task for answer in answers}
         for task in both.assignment.tasks:
-            assert task.written or task.id in listed or points[task.id] == task.points, (group, task.id)
+            assert task.written or task.id in listed or points[task.id] == task.points, (
+                group,
+                task.id,
+            )
 
 
 @pytest.mark.parametrize("number", range(MORE))
@@ -71,13 +83,15 @@ def test_so_they_do_under_another_secret(both, pool, number):
 
 
 def test_every_test_is_failed_by_a_wrong_answer(both):
-    assert {name for wrong in both.assignment.wrong for name in wrong.fails} == {test.id for test in both.assignment.tests}
+    assert {name for wrong in both.assignment.wrong for name in wrong.fails} == {
+        test.id for test in both.assignment.tests
+    }
 
 
 # An answer that has learnt by heart what the tests of one course ask, the hidden ones included
 
 
-MEMORY = '''
+MEMORY = """
 import functools as _functools, json as _json, hashlib as _hashlib
 from course.wire import pack as _pack
 def _digest(*given, **named):
@@ -87,15 +101,20 @@ def _by_heart(function, known):
     def answer(*given, **named):
         return function(*given, **named) if _digest(*given, **named) in known else None
     return answer
-'''
+"""
 
 
 def learn(both, key, hidden):
-    """What each function is asked by the visible tests and, if `hidden`, by the hidden ones under the secret `key`: digests by name."""
+    """What each function is asked by the visible tests and, if `hidden`, by the hidden ones under
+    the secret `key`: digests by name.
+    """
     import numpy as np
 
     seeds = {name: int(seed) for name, seed in secret.seeds(both.assignment, key).items()}
-    names = {"secret_rng": lambda name: np.random.default_rng(seeds[name]), "left_by": lambda function: function.left}
+    names = {
+        "secret_rng": lambda name: np.random.default_rng(seeds[name]),
+        "left_by": lambda function: function.left,
+    }
     exec(MEMORY, names)
     asked = {}
 
@@ -139,7 +158,9 @@ def test_answers_learnt_by_heart_fail_under_another_secret(both, pool):
     assert drawn
     learnt = by_heart(both, learn(both, ONE, hidden=True))
     here = grade(both, learnt, pool, ONE)
-    assert all(here["tests"][test.id]["passed"] for test in drawn), "the test of this test: at home it passes"
+    assert all(here["tests"][test.id]["passed"] for test in drawn), (
+        "the test of this test: at home it passes"
+    )
     there = grade(both, learnt, pool, OTHER)
     assert not [test.id for test in drawn if there["tests"][test.id]["passed"]]
     visible = grade(both, by_heart(both, learn(both, ONE, hidden=False)), pool, ONE)
@@ -153,7 +174,15 @@ def test_answers_learnt_by_heart_fail_under_another_secret(both, pool):
 def test_no_line_of_a_solution_survives(both):
     assert build.leaks(both.assignment, both.student) == []
     text = build.as_text(both.student)
-    for word in ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS", "secret_rng", "Rubric", "jupytext", '"points_expected"'):
+    for word in (
+        "BEGIN SOLUTION",
+        "END SOLUTION",
+        "HIDDEN TESTS",
+        "secret_rng",
+        "Rubric",
+        "jupytext",
+        '"points_expected"',
+    ):
         assert word not in text
     assert all(not cell.get("outputs") for cell in both.student.cells)
 
@@ -180,20 +209,35 @@ def test_nbgrader_accepts_both_notebooks(both):
     for notebook in (both.full, both.student):
         MetadataValidator().validate_nb(notebook)
         nbformat.validate(notebook)
-        assert {cell.metadata.nbgrader.schema_version for cell in notebook.cells if "nbgrader" in cell.metadata} == {3}
-        assert not {"jupytext"} & set(notebook.metadata) and not [cell for cell in notebook.cells if "jupytext" in cell.metadata]
-    locked = [cell for cell in both.student.cells if cell.metadata.get("nbgrader", {}).get("locked")]
-    assert locked and all(cell.metadata.deletable is False and cell.metadata.editable is False for cell in locked)
+        assert {
+            cell.metadata.nbgrader.schema_version
+            for cell in notebook.cells
+            if "nbgrader" in cell.metadata
+        } == {3}
+        assert not {"jupytext"} & set(notebook.metadata) and not [
+            cell for cell in notebook.cells if "jupytext" in cell.metadata
+        ]
+    locked = [
+        cell for cell in both.student.cells if cell.metadata.get("nbgrader", {}).get("locked")
+    ]
+    assert locked and all(
+        cell.metadata.deletable is False and cell.metadata.editable is False for cell in locked
+    )
 
 
 def test_the_opening_says_points_minutes_and_what_to_hand_in(both):
     first = both.student.cells[0].source
-    assert f"{both.assignment.points} points, about {both.assignment.front['minutes']} minutes" in first
+    assert (
+        f"{both.assignment.points} points, about {both.assignment.front['minutes']} minutes"
+        in first
+    )
     assert both.assignment.front["hand_in"] in first
     for task in both.assignment.tasks:
         assert f"| {task.title} | {task.points}" in first
     bootstrap = both.student.cells[1].source
-    assert "import unlabeled" in bootstrap and "UNLABELED_INSTALL" in bootstrap and "ORG" in bootstrap
+    assert (
+        "import unlabeled" in bootstrap and "UNLABELED_INSTALL" in bootstrap and "ORG" in bootstrap
+    )
 
 
 def test_the_released_notebook_runs_alone_up_to_the_first_stub(both, tmp_path, monkeypatch):
@@ -223,4 +267,6 @@ def test_the_assignments_of_the_book_are_as_large_as_promised():
         assert 6 <= len(found.tasks) <= 8, found.name
         assert 120 <= found.front["minutes"] <= 240, found.name
         assert any(task.written for task in found.tasks), found.name
-        assert inside(next(task for task in found.tasks if not task.written).source, SOLUTION).strip()
+        assert inside(
+            next(task for task in found.tasks if not task.written).source, SOLUTION
+        ).strip()

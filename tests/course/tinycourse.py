@@ -1,6 +1,7 @@
 """A tiny assignment for the tests of the coursework."""
 
 from conftest import TinyBook
+
 from course.assignment import Assignment
 
 ASSIGNMENT = '''\

@@ -29,7 +29,10 @@ def test_a_seeded_notebook_gives_the_same_outputs_again(executed, capsys):
 
 
 def test_an_unseeded_notebook_is_caught(tiny):
-    tiny.spoil("noise = rng.standard_normal()", "noise = __import__('numpy').random.default_rng().standard_normal()")
+    tiny.spoil(
+        "noise = rng.standard_normal()",
+        "noise = __import__('numpy').random.default_rng().standard_normal()",
+    )
     pair.write(tiny.root)
     run(tiny.chapter, {})
     with pytest.raises(PressError, match="A second run differs"):
@@ -38,7 +41,12 @@ def test_an_unseeded_notebook_is_caught(tiny):
 
 def test_a_ledger_that_differs_in_its_last_digit_is_caught(executed, tmp_path):
     notebook = nbformat.read(executed.chapter.executed(), as_version=4)
-    (output,) = [output for cell in notebook.cells for output in cell.get("outputs", []) if MIME in output.get("data", {})]
+    (output,) = [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if MIME in output.get("data", {})
+    ]
     output.data[MIME]["claims"][0]["tests"][0]["values"][0] += 1e-12
     nbformat.write(notebook, tmp_path / "changed.ipynb")
     with pytest.raises(PressError, match="A second run differs"):
@@ -79,16 +87,22 @@ def test_shared_seeds_must_give_the_same_values(executed):
 
 
 def test_a_seed_that_depends_on_the_other_seeds_is_caught(tiny):
-    """One generator for all seeds: two runs on the same seeds agree, and one on overlapping seeds does not."""
-    tiny.spoil("results = run.each(draw, 0.0 if run.control else settings.shift)", (
-        "import numpy\nrng = numpy.random.default_rng(run.seeds[0])\n"
-        "rows = [draw(rng, settings.shift) for _ in run.seeds]\nresults = {key: numpy.array([row[key] for row in rows]) for key in rows[0]}"
-    ))
+    """One generator for all seeds: two runs on the same seeds agree, and one on overlapping seeds
+    does not.
+    """
+    tiny.spoil(
+        "results = run.each(draw, 0.0 if run.control else settings.shift)",
+        "import numpy\nrng = numpy.random.default_rng(run.seeds[0])\nrows = [draw(rng,"
+        " settings.shift) for _ in run.seeds]\nresults = {key: numpy.array([row[key] for row in"
+        " rows]) for key in rows[0]}",
+    )
     pair.write(tiny.root)
     chapter = tiny.chapter
     run(chapter, {})
     run(chapter, chapter.overlap)
-    with pytest.raises(PressError, match="A seed's values depend on more than the seed:\n  tiny: shift/mean is"):
+    with pytest.raises(
+        PressError, match="A seed's values depend on more than the seed:\n  tiny: shift/mean is"
+    ):
         again.require_same_start([(chapter, chapter.overlap)])
 
 
@@ -96,7 +110,12 @@ def test_touched_takes_the_chapters_that_a_commit_changes(executed, monkeypatch)
     root = executed.root
 
     def git(*words):
-        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *words], cwd=root, check=True, capture_output=True)
+        subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *words],
+            cwd=root,
+            check=True,
+            capture_output=True,
+        )
 
     git("init", "-q")
     git("add", "book", "notebooks", "_config.yml", "_toc.yml")
@@ -113,6 +132,8 @@ def test_touched_takes_the_chapters_that_a_commit_changes(executed, monkeypatch)
     assert [chapter.name for chapter in again.chosen("touched", root)] == ["tiny"]
     assert [chapter.name for chapter in again.chosen("all", root)] == ["tiny"]
     monkeypatch.setenv("PRESS_BASE", "no-such-commit")
-    assert [chapter.name for chapter in again.chosen("touched", root)] == ["tiny"], "without a base, all are taken"
+    assert [chapter.name for chapter in again.chosen("touched", root)] == ["tiny"], (
+        "without a base, all are taken"
+    )
     with pytest.raises(PressError, match="set it to 'all' or 'touched'"):
         again.chosen("some", root)

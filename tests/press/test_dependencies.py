@@ -3,8 +3,8 @@
 import shutil
 
 import pytest
-
 from conftest import CHAPTER, ROOT
+
 from press import pair, stamps
 from press.dependencies import NOT_IN_NUMBERS, bare, code_hash, modules, run_hash
 
@@ -13,15 +13,23 @@ RUNS = {"published": {}, "control": {"control": True}, "overlap": {"first_seed":
 
 @pytest.fixture
 def book(tiny):
-    """A tiny book with a copy of the helpers and two pins; `hashes()` are those of its runs and of its numbers."""
+    """A tiny book with a copy of the helpers and two pins; `hashes()` are those of its runs and of
+    its numbers.
+    """
     (tiny.root / "src").unlink()
-    shutil.copytree(ROOT / "src/unlabeled", tiny.root / "src/unlabeled", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "src/unlabeled",
+        tiny.root / "src/unlabeled",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     (tiny.root / "requirements.txt").write_text("# Chapters\nnumpy==2.0.0\nscipy==1.0.0\n")
 
     def hashes():
         pair.write(tiny.root)
         chapter = tiny.chapter
-        return {name: run_hash(chapter, asked) for name, asked in RUNS.items()} | {"numbers": code_hash(chapter)}
+        return {name: run_hash(chapter, asked) for name, asked in RUNS.items()} | {
+            "numbers": code_hash(chapter)
+        }
 
     def edit(name, old, new):
         path = tiny.root / name
@@ -52,19 +60,59 @@ CHANGES = {
     "the code of an aside": (TEXT, "margin=3.0", "margin=4.0", EVERYTHING - {"control"}),
     "how many seeds": (TEXT, "seeds = 5", "seeds = 6", EVERYTHING - {"numbers"}),
     "a pin": ("requirements.txt", "numpy==2.0.0", "numpy==2.0.1", EVERYTHING - {"numbers"}),
-    "a new pin": ("requirements.txt", "scipy==1.0.0\n", "scipy==1.0.0\ntorch==2.0.0\n", EVERYTHING - {"numbers"}),
+    "a new pin": (
+        "requirements.txt",
+        "scipy==1.0.0\n",
+        "scipy==1.0.0\ntorch==2.0.0\n",
+        EVERYTHING - {"numbers"},
+    ),
     "a comment on a pin": ("requirements.txt", "# Chapters", "# What chapters need", set()),
-    "the order of pins": ("requirements.txt", "numpy==2.0.0\nscipy==1.0.0", "scipy==1.0.0\nnumpy==2.0.0", set()),
-    "a helper's code": ("src/unlabeled/runtime.py", "seed = int(seed)", "seed = int(seed) + 1", EVERYTHING),
-    "the code of a helper's helper": ("src/unlabeled/claims.py", "LEVEL = 0.95", "LEVEL = 0.9", EVERYTHING),
-    "a helper's docstring": ("src/unlabeled/runtime.py", "Whether the run is on", "If the run is on", set()),
-    "a helper's comment": ("src/unlabeled/runtime.py", "# torch takes seconds", "# torch takes time", set()),
-    "the wording of an error": ("src/unlabeled/runtime.py", "Unknown profile", "No such profile", set()),
+    "the order of pins": (
+        "requirements.txt",
+        "numpy==2.0.0\nscipy==1.0.0",
+        "scipy==1.0.0\nnumpy==2.0.0",
+        set(),
+    ),
+    "a helper's code": (
+        "src/unlabeled/runtime.py",
+        "seed = int(seed)",
+        "seed = int(seed) + 1",
+        EVERYTHING,
+    ),
+    "the code of a helper's helper": (
+        "src/unlabeled/claims.py",
+        "LEVEL = 0.95",
+        "LEVEL = 0.9",
+        EVERYTHING,
+    ),
+    "a helper's docstring": (
+        "src/unlabeled/runtime.py",
+        "Whether the run is on",
+        "If the run is on",
+        set(),
+    ),
+    "a helper's comment": (
+        "src/unlabeled/runtime.py",
+        "# torch takes seconds",
+        "# torch takes time",
+        set(),
+    ),
+    "the wording of an error": (
+        "src/unlabeled/runtime.py",
+        "Unknown profile",
+        "No such profile",
+        set(),
+    ),
     "the figures' style": ("src/unlabeled/figures.py", "(7.0, 3.8)", "(7.0, 4.0)", set()),
     "the ledger's look": ("src/unlabeled/ledger_view.py", '"Verdicts"', '"The verdicts"', set()),
     "an exercise's message": ("src/unlabeled/exercises.py", '"not tried"', '"to do"', set()),
     "the version": ("src/unlabeled/__init__.py", "__version__ =", "VERSION = __version__ =", set()),
-    "a helper that is not imported": ("src/unlabeled/training.py", "import", "UNUSED = 1\nimport", set()),
+    "a helper that is not imported": (
+        "src/unlabeled/training.py",
+        "import",
+        "UNUSED = 1\nimport",
+        set(),
+    ),
 }
 
 
@@ -89,8 +137,13 @@ def test_a_file_that_is_only_touched_is_no_change(book):
 
 def test_modules_are_followed_through_one_another(book):
     found = {path.stem for path in modules(book.chapter)}
-    assert {"claims", "runtime", "figures", "exercises", "ledger_view"} <= found and not {"training", "networks"} & found
-    assert NOT_IN_NUMBERS <= {path.stem for path in (book.root / "src/unlabeled").glob("*.py")}, "each name left out is a module"
+    assert {"claims", "runtime", "figures", "exercises", "ledger_view"} <= found and not {
+        "training",
+        "networks",
+    } & found
+    assert NOT_IN_NUMBERS <= {path.stem for path in (book.root / "src/unlabeled").glob("*.py")}, (
+        "each name left out is a module"
+    )
 
 
 def test_what_is_left_of_code_is_what_it_does():
@@ -98,7 +151,11 @@ def test_what_is_left_of_code_is_what_it_does():
     assert bare('def f():\n    """Say."""\n    return 1') == bare("def f():\n    return 1")
     assert bare('raise ValueError(f"no {x}: try")') == bare('raise ValueError(f"never {x}: do")')
     assert bare('raise ValueError("no")') != bare('raise KeyError("no")')
-    assert bare('assert x == "a", "why"') == bare('assert x == "a", "how"') != bare('assert x == "b", "why"')
+    assert (
+        bare('assert x == "a", "why"')
+        == bare('assert x == "a", "how"')
+        != bare('assert x == "b", "why"')
+    )
     assert bare('"""Say."""\nx = "Say."') != bare('"""Say."""\nx = "So."')
     assert bare("x = (") == "x = (", "what is no Python is compared as it stands"
 
@@ -106,9 +163,16 @@ def test_what_is_left_of_code_is_what_it_does():
 def test_the_name_of_a_run_says_what_was_asked(tiny, tmp_path):
     chapter, runs = tiny.chapter, tiny.root / "build/runs"
     assert chapter.run() == chapter.executed() and chapter.kept() == chapter.record()
-    assert chapter.run(control=True).with_suffix(".json") == chapter.control() == runs / "quick/control/tiny.json"
+    assert (
+        chapter.run(control=True).with_suffix(".json")
+        == chapter.control()
+        == runs / "quick/control/tiny.json"
+    )
     assert chapter.run(profile="full") == runs / "full/default/tiny.ipynb"
-    assert chapter.kept(seeds=6, first_seed=3, control=True) == runs / "quick/seeds=6-first_seed=3-control/tiny.json"
+    assert (
+        chapter.kept(seeds=6, first_seed=3, control=True)
+        == runs / "quick/seeds=6-first_seed=3-control/tiny.json"
+    )
     assert chapter.run(dataset="digits") == runs / "quick/dataset=digits/tiny.ipynb"
     first, second = tmp_path / "a/my data.npz", tmp_path / "b/my data.npz"
     for path in (first, second):
@@ -116,7 +180,9 @@ def test_the_name_of_a_run_says_what_was_asked(tiny, tmp_path):
         path.write_bytes(b"one")
     assert chapter.run(dataset=str(first)) == chapter.run(dataset=str(second)), "the same content"
     second.write_bytes(b"two")
-    assert chapter.run(dataset=str(first)) != chapter.run(dataset=str(second)), "the same name is not the same data"
+    assert chapter.run(dataset=str(first)) != chapter.run(dataset=str(second)), (
+        "the same name is not the same data"
+    )
     assert " " not in chapter.run(dataset=str(first)).parent.name
 
 

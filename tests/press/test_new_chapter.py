@@ -1,12 +1,14 @@
-"""The skeleton of a new chapter runs as it is, decides its dummy claim, and fails its checks until it is filled."""
+"""The skeleton of a new chapter runs as it is, decides its dummy claim, and fails its checks until
+it is filled.
+"""
 
 import os
 import subprocess
 import sys
 
 import pytest
-
 from conftest import ROOT
+
 from press import control, new_chapter, pair, plan, source
 from press.contract import problems
 from press.errors import PressError
@@ -25,8 +27,21 @@ def test_the_skeleton_runs_and_breaks_the_contract_only_by_what_is_to_be_filled(
     control.require(real, cut)
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tiny.root), str(test)], cwd=tiny.root,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "PRESS_ROOT": str(tiny.root)}, capture_output=True, text=True,
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            str(tiny.root),
+            str(test),
+        ],
+        cwd=tiny.root,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "PRESS_ROOT": str(tiny.root)},
+        capture_output=True,
+        text=True,
     )
     assert "1 passed" in done.stdout, done.stdout
 
@@ -39,16 +54,25 @@ def test_a_filled_skeleton_passes(tiny):
 
 def test_plan_and_contents_list_it_in_its_part(tiny):
     new_chapter.create("second", "foundations", "doe2020tiny", root=tiny.root)
-    assert [entry["name"] for entry in plan.read(tiny.root)["foundations"]] == ["tiny", "later", "second"]
+    assert [entry["name"] for entry in plan.read(tiny.root)["foundations"]] == [
+        "tiny",
+        "later",
+        "second",
+    ]
     listed = source.toc(tiny.root)
-    assert listed.index("notebooks/foundations/second") == listed.index("notebooks/foundations/tiny") + 1
+    assert (
+        listed.index("notebooks/foundations/second")
+        == listed.index("notebooks/foundations/tiny") + 1
+    )
     assert "second" in (tiny.root / "README.md").read_text() and plan.stale(tiny.root) == []
 
 
 def test_a_planned_chapter_needs_no_more_than_its_name(tiny):
     before = (tiny.root / "book/plan.yml").read_bytes()
     text, _, _ = new_chapter.create("later", "", root=tiny.root)
-    assert text == tiny.root / "book/foundations/later.md" and "paper: doe2020tiny" in text.read_text()
+    assert (
+        text == tiny.root / "book/foundations/later.md" and "paper: doe2020tiny" in text.read_text()
+    )
     assert (tiny.root / "book/plan.yml").read_bytes() == before
     with pytest.raises(PressError, match="already"):
         new_chapter.create("later", "", root=tiny.root)
@@ -71,12 +95,29 @@ def test_bad_input_writes_nothing(tiny, name, part, paper, sentence):
     assert {path: path.read_bytes() for path in tiny.root.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("there", ["book/discovery/new-thing.md", "notebooks/discovery/new-thing.ipynb", "tests/chapters/test_new_thing.py"])
+@pytest.mark.parametrize(
+    "there",
+    [
+        "book/discovery/new-thing.md",
+        "notebooks/discovery/new-thing.ipynb",
+        "tests/chapters/test_new_thing.py",
+    ],
+)
 def test_a_file_that_is_there_is_never_overwritten(tiny, there):
     path = tiny.root / there
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("mine")
-    before = {path: path.read_bytes() for path in tiny.root.rglob("*") if path.is_file() and "src" not in path.parts}
-    with pytest.raises(PressError, match="is there already: choose another NAME, or move that file"):
+    before = {
+        path: path.read_bytes()
+        for path in tiny.root.rglob("*")
+        if path.is_file() and "src" not in path.parts
+    }
+    with pytest.raises(
+        PressError, match="is there already: choose another NAME, or move that file"
+    ):
         new_chapter.create("new-thing", "discovery", root=tiny.root)
-    assert {path: path.read_bytes() for path in tiny.root.rglob("*") if path.is_file() and "src" not in path.parts} == before
+    assert {
+        path: path.read_bytes()
+        for path in tiny.root.rglob("*")
+        if path.is_file() and "src" not in path.parts
+    } == before

@@ -1,8 +1,8 @@
 """The plan is the one list of the book: what follows from it, and each way to spoil it."""
 
 import pytest
-
 from conftest import CHAPTER
+
 from press import plan, source
 from press.errors import PressError
 
@@ -17,24 +17,57 @@ def test_order_contents_and_readme_follow_the_plan(tiny):
     first, second = listing.read_text().splitlines()[1:3]
     listing.write_text(f"foundations:\n{second}\n{first}\n")
     plan.write(tiny.root)
-    assert source.toc(tiny.root)[1:4] == ["book/foundations/index", "notebooks/foundations/later", "notebooks/foundations/tiny"]
+    assert source.toc(tiny.root)[1:4] == [
+        "book/foundations/index",
+        "notebooks/foundations/later",
+        "notebooks/foundations/tiny",
+    ]
     readme = (tiny.root / "README.md").read_text()
-    assert readme.index("later.ipynb") < readme.index("tiny.ipynb") and "| Foundations |" in readme and "*A Tiny Tale of Means*, 2020" in readme
+    assert (
+        readme.index("later.ipynb") < readme.index("tiny.ipynb")
+        and "| Foundations |" in readme
+        and "*A Tiny Tale of Means*, 2020" in readme
+    )
 
 
 def test_chapters_to_come_are_in_no_list(tiny):
-    assert "later" not in (tiny.root / "_toc.yml").read_text() + (tiny.root / "README.md").read_text()
-    assert "Discovery" not in (tiny.root / "_toc.yml").read_text(), "a part without a chapter has no heading"
+    assert (
+        "later" not in (tiny.root / "_toc.yml").read_text() + (tiny.root / "README.md").read_text()
+    )
+    assert "Discovery" not in (tiny.root / "_toc.yml").read_text(), (
+        "a part without a chapter has no heading"
+    )
 
 
 @pytest.mark.parametrize(
     "text, sentence",
     [
-        ("foundations:\n  - {name: tiny, paper: p, question: q}\n  - {name: tiny, paper: p, question: q}\n", "names tiny twice, in foundations and in foundations"),
-        ("foundations:\n  - {name: tiny, paper: p, question: q}\nobjects:\n  - {name: tiny, paper: p, question: q}\n", "names tiny twice, in foundations and in objects"),
-        ("foundations: []\n", "tiny.md is a chapter and book/plan.yml does not name it: add it there"),
-        ("objects:\n  - {name: tiny, paper: p, question: q}\n", "has it in objects: move the one or the other"),
-        ("foundations:\n  - {name: tiny, paper: p}\n", "the entry 'tiny' of foundations must have a name, a paper, a question"),
+        (
+            (
+                "foundations:\n  - {name: tiny, paper: p, question: q}\n  - {name: tiny, paper: p,"
+                " question: q}\n"
+            ),
+            "names tiny twice, in foundations and in foundations",
+        ),
+        (
+            (
+                "foundations:\n  - {name: tiny, paper: p, question: q}\nobjects:\n  - {name: tiny,"
+                " paper: p, question: q}\n"
+            ),
+            "names tiny twice, in foundations and in objects",
+        ),
+        (
+            "foundations: []\n",
+            "tiny.md is a chapter and book/plan.yml does not name it: add it there",
+        ),
+        (
+            "objects:\n  - {name: tiny, paper: p, question: q}\n",
+            "has it in objects: move the one or the other",
+        ),
+        (
+            "foundations:\n  - {name: tiny, paper: p}\n",
+            "the entry 'tiny' of foundations must have a name, a paper, a question",
+        ),
         ("foundations:\n  - {name: tiny, paper: p, question: ''}\n", "each with its text"),
         ("foundations:\n  - tiny\n", "the entry 'tiny' of foundations must have"),
         ("foundations: tiny\n", "must hold a list of chapters under each part"),
@@ -50,7 +83,9 @@ def test_a_spoiled_plan_is_told_in_one_sentence(tiny, text, sentence):
 
 def test_a_text_that_is_no_chapter_is_named(tiny):
     tiny.write("# Only words\n")
-    with pytest.raises(PressError, match="names tiny, and book/foundations/tiny.md has no chapter: block"):
+    with pytest.raises(
+        PressError, match="names tiny, and book/foundations/tiny.md has no chapter: block"
+    ):
         source.chapters(tiny.root)
 
 

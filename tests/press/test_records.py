@@ -1,4 +1,6 @@
-"""Records: every ledger makes a valid one, and what was cut, changed or misplaced is refused in one sentence that names the file."""
+"""Records: every ledger makes a valid one, and what was cut, changed or misplaced is refused in one
+sentence that names the file.
+"""
 
 import json
 
@@ -15,21 +17,45 @@ from unlabeled.claims import Ledger
 from unlabeled.runtime import Run
 
 COST = dict(
-    seconds=6.5, cpu_seconds=5.1, peak_mb=412.0, device="x86_64 CPU, 1 thread", packages={"numpy": "2.4.6"}, code_hash="0123456789abcdef", run_hash="0123456789abcdef", reference_seconds=5.0, date="2026-01-31",
+    seconds=6.5,
+    cpu_seconds=5.1,
+    peak_mb=412.0,
+    device="x86_64 CPU, 1 thread",
+    packages={"numpy": "2.4.6"},
+    code_hash="0123456789abcdef",
+    run_hash="0123456789abcdef",
+    reference_seconds=5.0,
+    date="2026-01-31",
 )
 SCHEMA = json.loads(records.SCHEMA.read_text())
 
 
 def ledger(n=5, **changes):
     """A ledger with every kind of test and a claim out of reach."""
-    facts = dict(chapter="tiny", profile="quick", seeds=tuple(range(n)), dataset="", control=False, device=torch.device("cpu"))
+    facts = dict(
+        chapter="tiny",
+        profile="quick",
+        seeds=tuple(range(n)),
+        dataset="",
+        control=False,
+        device=torch.device("cpu"),
+    )
     ours = Ledger(Run(**facts | changes))
     rng = np.random.default_rng(n)
     shift = ours.claim(
-        "shift", "The mean is above zero.", name="It lies above", paper="5", where="Table 1", central=np.bool_(True), rival="noise", rival_test="low",
+        "shift",
+        "The mean is above zero.",
+        name="It lies above",
+        paper="5",
+        where="Table 1",
+        central=np.bool_(True),
+        rival="noise",
+        rival_test="low",
     )
     shift.greater("mean", "value", 5 + rng.standard_normal(n), margin=np.float64(1))
-    shift.less("low", "loss", rng.standard_normal(n), deterministic=np.bool_(False), late="after a look")
+    shift.less(
+        "low", "loss", rng.standard_normal(n), deterministic=np.bool_(False), late="after a look"
+    )
     same = ours.claim("same", "Nothing changes.")
     same.equivalent("same", "difference", rng.standard_normal(n), margin=1, beside="shift/mean")
     same.exact("zero", "error", [0] * n, tolerance=0)
@@ -52,7 +78,9 @@ def good(tiny):
 
 
 @pytest.mark.parametrize("n", [2, 4, 5, 20])
-@pytest.mark.parametrize("changes", [{}, dict(profile="full", dataset="my data.npz"), dict(control=True)])
+@pytest.mark.parametrize(
+    "changes", [{}, dict(profile="full", dataset="my data.npz"), dict(control=True)]
+)
 def test_every_ledger_with_the_runs_cost_passes_the_schema(n, changes):
     record = json.loads(claims.dumps(ledger(n, **changes).to_dict() | COST))
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
@@ -62,13 +90,23 @@ def test_every_ledger_with_the_runs_cost_passes_the_schema(n, changes):
 def test_ledgers_of_all_verdicts_pass_the_schema():
     up, down, both = [1, 2, 3, 2, 1.5], [-1, -2, -3, -2, -1.5], [1, -1, 2, -2, 0.1]
     ours = Ledger(ledger().run)
-    for name, filed in {"reproduced": [up], "partly": [up, both], "mixed": [up, down], "not-reproduced": [down], "undecided": [both]}.items():
+    for name, filed in {
+        "reproduced": [up],
+        "partly": [up, both],
+        "mixed": [up, down],
+        "not-reproduced": [down],
+        "undecided": [both],
+    }.items():
         claim = ours.claim(name, "A statement.", name=f"A claim {name}")
         for place, values in enumerate(filed):
             claim.greater(str(place), "a gain", values)
-    ours.claim("out-of-reach", "A statement.", name="A claim beyond reach").out_of_reach("Too small.")
+    ours.claim("out-of-reach", "A statement.", name="A claim beyond reach").out_of_reach(
+        "Too small."
+    )
     assert ours.verdicts() == {verdict.replace(" ", "-"): verdict for verdict in claims.VERDICTS}
-    jsonschema.validate(json.loads(claims.dumps(ours.to_dict() | COST)), SCHEMA, cls=jsonschema.Draft202012Validator)
+    jsonschema.validate(
+        json.loads(claims.dumps(ours.to_dict() | COST)), SCHEMA, cls=jsonschema.Draft202012Validator
+    )
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMA["required"]))
@@ -112,10 +150,18 @@ SPOILED = {
     "verdict in place of out of reach": (sets("far", verdict="reproduced"), HAND),
     "reason added": (sets("shift", reason="trust us"), HAND),
     "out of reach without reason": (sets("far", reason=""), "has neither a test nor a reason"),
-    "tests dropped": (sets("shift", tests=[], reason="", verdict="out of reach"), "has neither a test nor a reason"),
+    "tests dropped": (
+        sets("shift", tests=[], reason="", verdict="out of reach"),
+        "has neither a test nor a reason",
+    ),
     "tests dropped for a reason": (sets("same", tests=[], reason="x", verdict="reproduced"), HAND),
     "estimate": (sets_test(0, estimate=9.0), HAND),
-    "estimate, slightly": (lambda record: claim(record)["tests"][0].update(estimate=claim(record)["tests"][0]["estimate"] * (1 + 1e-6)), HAND),
+    "estimate, slightly": (
+        lambda record: claim(record)["tests"][0].update(
+            estimate=claim(record)["tests"][0]["estimate"] * (1 + 1e-6)
+        ),
+        HAND,
+    ),
     "lower end": (sets_test(1, low=0.5), HAND),
     "upper end": (sets_test(1, high=-0.5), HAND),
     "p": (sets_test(1, p=0.001), HAND),
@@ -126,28 +172,59 @@ SPOILED = {
     "level": (sets_test(0, level=0.9), HAND),
     "direction": (sets_test(0, direction="less"), HAND),
     "kind": (sets_test(0, kind="exact"), HAND),
-    "a value left out": (lambda record: claim(record)["tests"][0]["values"].pop(), "4 values for 5 seeds"),
+    "a value left out": (
+        lambda record: claim(record)["tests"][0]["values"].pop(),
+        "4 values for 5 seeds",
+    ),
     "another n": (sets_test(0, n=50), "values for 5 seeds"),
     "a seed left out": (lambda record: record["seeds"].pop(), "5 values for 4 seeds"),
-    "claim twice": (lambda record: record["claims"].append(claim(record)), "two claims with the id 'shift'"),
-    "test twice": (lambda record: claim(record)["tests"].append(claim(record)["tests"][0]), "two tests with the id 'mean'"),
-    "another chapter's": (lambda record: record.update(chapter="other"), "belongs to the chapter 'other', not to 'tiny'"),
+    "claim twice": (
+        lambda record: record["claims"].append(claim(record)),
+        "two claims with the id 'shift'",
+    ),
+    "test twice": (
+        lambda record: claim(record)["tests"].append(claim(record)["tests"][0]),
+        "two tests with the id 'mean'",
+    ),
+    "another chapter's": (
+        lambda record: record.update(chapter="other"),
+        "belongs to the chapter 'other', not to 'tiny'",
+    ),
     "old schema": (lambda record: record.update(schema=0), "has schema 0, not 2"),
     "no schema": (lambda record: record.pop("schema"), "has schema None, not 2"),
-    "a field too few": (lambda record: record.pop("peak_mb"), "breaks the schema at the record: 'peak_mb' is a required property"),
-    "a field too many": (lambda record: claim(record).update(mood="good"), "breaks the schema at claims/0"),
+    "a field too few": (
+        lambda record: record.pop("peak_mb"),
+        "breaks the schema at the record: 'peak_mb' is a required property",
+    ),
+    "a field too many": (
+        lambda record: claim(record).update(mood="good"),
+        "breaks the schema at claims/0",
+    ),
     "no claims": (lambda record: record.update(claims=[]), "breaks the schema at claims"),
-    "an unknown verdict": (sets("shift", verdict="sort of"), "breaks the schema at claims/0/verdict"),
-    "a seed twice": (lambda record: record["seeds"].__setitem__(1, 0), "breaks the schema at seeds"),
-    "a value that is text": (lambda record: claim(record)["tests"][0]["values"].__setitem__(0, "6"), "breaks the schema at claims/0/tests/0/values/0"),
+    "an unknown verdict": (
+        sets("shift", verdict="sort of"),
+        "breaks the schema at claims/0/verdict",
+    ),
+    "a seed twice": (
+        lambda record: record["seeds"].__setitem__(1, 0),
+        "breaks the schema at seeds",
+    ),
+    "a value that is text": (
+        lambda record: claim(record)["tests"][0]["values"].__setitem__(0, "6"),
+        "breaks the schema at claims/0/tests/0/values/0",
+    ),
     "values all the same": (sets_test(0, values=[6.0] * 5), HAND),
     "NaN": (sets_test(1, estimate=float("nan")), HAND),
-    "infinite value": (lambda record: claim(record)["tests"][0]["values"].__setitem__(0, float("inf")), HAND),
+    "infinite value": (
+        lambda record: claim(record)["tests"][0]["values"].__setitem__(0, float("inf")),
+        HAND,
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", SPOILED)
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # infinite and equal values are put through the formula before they are refused
+# infinite and equal values are put through the formula before they are refused
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_spoiled_record_is_refused_in_one_sentence_that_names_the_file(good, kind):
     record, read = good
     spoil, words = SPOILED[kind]
@@ -176,7 +253,10 @@ def test_a_truncated_or_empty_record_and_one_that_is_no_object_are_refused(good)
 
 
 def test_a_missing_record_is_told_with_the_command_that_makes_it(tiny):
-    with pytest.raises(PressError, match="There is no record .*none.json: run the chapter with make chapter NAME=tiny"):
+    with pytest.raises(
+        PressError,
+        match="There is no record .*none.json: run the chapter with make chapter NAME=tiny",
+    ):
         records.read(tiny.chapter, tiny.root / "none.json")
 
 

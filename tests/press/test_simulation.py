@@ -30,18 +30,29 @@ def test_the_simulation_applies_the_rule_that_the_ledger_applies():
     samples = rng.standard_normal((200, 5))
     low, _ = simulation._intervals(samples)
     for sample, bound in zip(samples, low):
-        ledger = Ledger(start("any", profile="quick", seeds=5, first_seed=0, dataset="", control=False))
+        ledger = Ledger(
+            start("any", profile="quick", seeds=5, first_seed=0, dataset="", control=False)
+        )
         null = ledger.claim("null", "The mean is above zero.")
         null.greater("mean", "value", sample)
         assert (ledger.verdicts()["null"] == "reproduced") == (bound > 0)
 
 
-@pytest.mark.parametrize("ps", [[0.001, 0.02, 0.5], [0.02, 0.02], [0.01, 0.012, 0.03], [0.3], [], [0.0124, 0.0126]])
+@pytest.mark.parametrize(
+    "ps", [[0.001, 0.02, 0.5], [0.02, 0.02], [0.01, 0.012, 0.03], [0.3], [], [0.0124, 0.0126]]
+)
 def test_holm_agrees_with_the_closed_testing_procedure(ps):
-    """A hypothesis is rejected if Bonferroni rejects every intersection that contains it (Marcus et al., 1976)."""
+    """A hypothesis is rejected if Bonferroni rejects every intersection that contains it (Marcus et
+    al., 1976).
+    """
+
     def rejected(place):
         others = [other for other in range(len(ps)) if other != place]
-        sets = [(place, *some) for size in range(len(others) + 1) for some in itertools.combinations(others, size)]
+        sets = [
+            (place, *some)
+            for size in range(len(others) + 1)
+            for some in itertools.combinations(others, size)
+        ]
         return all(min(ps[other] for other in chosen) <= 0.025 / len(chosen) for chosen in sets)
 
     assert simulation.holm(ps) == [rejected(place) for place in range(len(ps))]

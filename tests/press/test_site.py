@@ -6,7 +6,7 @@ import re
 import nbformat
 import pytest
 
-from press import pair, pages, records, site
+from press import pages, pair, records, site
 from press.errors import PressError
 from press.execute import run
 from press.graft import grafted
@@ -44,35 +44,62 @@ def test_the_site_shows_the_chapter_with_its_outputs_and_verdicts(built):
 def test_setting_up_asides_and_answers_are_folds_and_methods_stand_open(built):
     text = page(built, "notebooks/foundations/tiny.html")
     body = text[text.index('<article class="bd-article"') :]
-    folds = re.findall(r'<details class="fold (\w+)"><summary>(.*?)</summary>(.*?)</details>', body, re.DOTALL)
+    folds = re.findall(
+        r'<details class="fold (\w+)"><summary>(.*?)</summary>(.*?)</details>', body, re.DOTALL
+    )
     assert [kind for kind, _, _ in folds] == ["setup", "setup", "aside", "rival"] + ["answer"] * 4
-    assert "use_style" in folds[0][2] and "first_seed" in folds[1][2] and "rival_test" in folds[1][2]
-    assert folds[2][1] == "how large the noise is." and "It has a size, too." in folds[2][2] and "The aside ends here." in folds[2][2]
+    assert (
+        "use_style" in folds[0][2] and "first_seed" in folds[1][2] and "rival_test" in folds[1][2]
+    )
+    assert (
+        folds[2][1] == "how large the noise is."
+        and "It has a size, too." in folds[2][2]
+        and "The aside ends here." in folds[2][2]
+    )
     assert "**Aside" not in body and "Verdicts" not in folds[2][2]
     assert all("look again" in content and "<h" not in content for _, _, content in folds[4:])
     open_ = re.sub(r"<details.*?</details>", "", body, flags=re.DOTALL)
-    assert "One normal number around" in open_ and "NotImplementedError" in open_ and "The claims under test" in open_
-    assert "not tried" not in body and "NotImplementedError" not in "".join(content for _, _, content in folds)
+    assert (
+        "One normal number around" in open_
+        and "NotImplementedError" in open_
+        and "The claims under test" in open_
+    )
+    assert "not tried" not in body and "NotImplementedError" not in "".join(
+        content for _, _, content in folds
+    )
 
 
 def test_each_central_claim_has_its_rival_and_the_test_against_it_in_one_fold(built):
     text = " ".join(page(built, "notebooks/foundations/tiny.html").split())
     folds = re.findall(r'<details class="fold rival"><summary>(.*?)</summary>(.*?)</details>', text)
     assert [summary for summary, _ in folds] == ["What else could explain “The mean lies above”?"]
-    assert "Noise alone." in folds[0][1] and "<em>value - half the noise squared</em>" in folds[0][1] and "<strong>holds</strong>" in folds[0][1]
+    assert (
+        "Noise alone." in folds[0][1]
+        and "<em>value - half the noise squared</em>" in folds[0][1]
+        and "<strong>holds</strong>" in folds[0][1]
+    )
 
 
 def test_the_control_says_what_is_cut_what_was_lost_and_what_was_not(built):
     run_ = pages.load(built.chapter)
     text = " ".join(pages.control_table(run_).split())
-    assert "<strong>What is cut:</strong> The shift is left out. Of 1 central claim reproduced above, 1 loses that verdict." in text
+    assert (
+        "<strong>What is cut:</strong> The shift is left out. Of 1 central claim reproduced above,"
+        " 1 loses that verdict." in text
+    )
     kept = json.loads(json.dumps(run_.control))
     side = next(claim for claim in kept["claims"] if claim["id"] == "side")
     side.update(tests=run_.record["claims"][2]["tests"], verdict="reproduced", reason="")
-    assert "Reproduced under the control too" in pages.control_table(pages.Run(run_.chapter, run_.record, kept, None))
+    assert "Reproduced under the control too" in pages.control_table(
+        pages.Run(run_.chapter, run_.record, kept, None)
+    )
     side.update(tests=[], verdict="out of reach")
     text = pages.control_table(pages.Run(run_.chapter, run_.record, kept, None))
-    assert "Left out in the control" in text and "Noise stays rather small" in text and "Reproduced under the control too" not in text
+    assert (
+        "Left out in the control" in text
+        and "Noise stays rather small" in text
+        and "Reproduced under the control too" not in text
+    )
 
 
 def test_late_tests_are_marked_on_the_scorecard_and_nothing_is_taken_for_markup(built):
@@ -93,9 +120,16 @@ def test_scorecard_lists_every_claim_without_javascript(built):
 
 def test_scorecard_downloads_agree_with_the_records(built):
     listed = json.loads(page(built, "book/scorecard.json"))
-    assert [(record["chapter"], record["control"]) for record in listed] == [("tiny", False), ("tiny", True)]
+    assert [(record["chapter"], record["control"]) for record in listed] == [
+        ("tiny", False),
+        ("tiny", True),
+    ]
     lines = page(built, "book/scorecard.csv").splitlines()
-    assert len(lines) == 5 and all(",reproduced," in lines[place] for place in (1, 2, 4)) and ",out of reach," in lines[3]
+    assert (
+        len(lines) == 5
+        and all(",reproduced," in lines[place] for place in (1, 2, 4))
+        and ",out of reach," in lines[3]
+    )
 
 
 def test_roadmap_names_what_is_to_come_and_nothing_that_exists(built):
@@ -105,43 +139,73 @@ def test_roadmap_names_what_is_to_come_and_nothing_that_exists(built):
 
 def test_a_parts_opener_lists_its_chapters_and_those_to_come(built):
     text = page(built, "book/foundations/index.html")
-    assert "tiny.html" in text and "Is a shifted mean larger than zero?" in text and "To come:" in text and "When?" in text
+    assert (
+        "tiny.html" in text
+        and "Is a shifted mean larger than zero?" in text
+        and "To come:" in text
+        and "When?" in text
+    )
     assert not (built.root / "build/site/book/discovery/index.html").exists()
 
 
 def test_nothing_is_fetched_from_elsewhere(built):
     for path in (built.root / "build/site").rglob("*.html"):
         if not {"_static", "mathjax"} & set(path.parts):
-            assert not re.search(r"<(?:script|img|iframe)[^>]+src=\"(?:https?:)?//", path.read_text()), path
+            assert not re.search(
+                r"<(?:script|img|iframe)[^>]+src=\"(?:https?:)?//", path.read_text()
+            ), path
 
 
 def test_the_notebook_for_download_has_no_outputs(built):
-    notebook = nbformat.read(built.root / "build/site/_sources/notebooks/foundations/tiny.ipynb", as_version=4)
+    notebook = nbformat.read(
+        built.root / "build/site/_sources/notebooks/foundations/tiny.ipynb", as_version=4
+    )
     assert all(not cell.outputs for cell in notebook.cells if cell.cell_type == "code")
 
 
 def test_not_found_page_stands_alone(built):
     text = page(built, "404.html")
-    assert "https://ORG.github.io/REPO/index.html" in text and "<link" not in text and "<script" not in text
+    assert (
+        "https://ORG.github.io/REPO/index.html" in text
+        and "<link" not in text
+        and "<script" not in text
+    )
 
 
 def test_edit_link_opens_the_text(built):
-    assert "github.com/ORG/REPO/edit/main/book/foundations/tiny.md" in page(built, "notebooks/foundations/tiny.html")
+    assert "github.com/ORG/REPO/edit/main/book/foundations/tiny.md" in page(
+        built, "notebooks/foundations/tiny.html"
+    )
 
 
 def test_colab_link_opens_the_notebook(built):
-    assert "colab.research.google.com/github/ORG/REPO/blob/main/notebooks/foundations/tiny.ipynb" in page(built, "notebooks/foundations/tiny.html")
+    assert (
+        "colab.research.google.com/github/ORG/REPO/blob/main/notebooks/foundations/tiny.ipynb"
+        in page(built, "notebooks/foundations/tiny.html")
+    )
 
 
 def test_a_broken_link_is_named(built, tmp_path):
-    (tmp_path / "a.html").write_text('<a href="b.html">b</a><a href="#there">c</a><p id="here">x</p><a href="#here">d</a>')
-    assert [problem.split(" links to ")[1] for problem in site.check(tmp_path)] == ["#there, and there is no such place on that page", "b.html, which does not exist"]
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html">b</a><a href="#there">c</a><p id="here">x</p><a href="#here">d</a>'
+    )
+    assert [problem.split(" links to ")[1] for problem in site.check(tmp_path)] == [
+        "#there, and there is no such place on that page",
+        "b.html, which does not exist",
+    ]
 
 
 def test_pages_with_tracebacks_pictures_without_alt_and_outside_files_are_named(tmp_path):
-    (tmp_path / "a.html").write_text('<img src="x.png"><script src="https://example.org/x.js"></script><pre>Traceback (most recent call last)</pre>')
+    (tmp_path / "a.html").write_text(
+        '<img src="x.png"><script src="https://example.org/x.js"></script><pre>Traceback (most'
+        " recent call last)</pre>"
+    )
     found = "\n".join(site.check(tmp_path))
-    assert "without alt text" in found and "shows a traceback" in found and "fetches https://example.org/x.js" in found
+    assert (
+        "without alt text" in found
+        and "shows a traceback" in found
+        and "fetches https://example.org/x.js" in found
+    )
 
 
 def test_a_failing_cell_leaves_nothing_but_the_failed_notebook(tiny):
@@ -176,8 +240,14 @@ def test_a_page_without_outputs_is_refused(built, tmp_path):
     "output, sentence",
     [
         (nbformat.v4.new_output("display_data", {"image/png": "AAAA"}), "without alt text"),
-        (nbformat.v4.new_output("display_data", {"text/html": '<img src="x">'}), "without alt text"),
-        (nbformat.v4.new_output("error", ename="ValueError", evalue="x", traceback=[]), "shows a traceback"),
+        (
+            nbformat.v4.new_output("display_data", {"text/html": '<img src="x">'}),
+            "without alt text",
+        ),
+        (
+            nbformat.v4.new_output("error", ename="ValueError", evalue="x", traceback=[]),
+            "shows a traceback",
+        ),
         (nbformat.v4.new_output("stream", name="stderr", text="a warning"), "writes to stderr"),
     ],
 )
@@ -221,19 +291,39 @@ def edited(built):
     built.chapter.text.write_text(text)
 
 
-@pytest.mark.parametrize("old, new", [("Everything.", "Everything else.\n\n+++\n\nAnd more."), ("results = run", "# All seeds\nresults = run")], ids=["words", "comment"])
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("Everything.", "Everything else.\n\n+++\n\nAnd more."),
+        ("results = run", "# All seeds\nresults = run"),
+    ],
+    ids=["words", "comment"],
+)
 def test_kept_outputs_are_grafted_onto_a_text_whose_words_have_changed(edited, built, old, new):
     notebook = edited(old, new)
     assert any(new.split("\n")[0] in cell.source for cell in notebook.cells)
     outputs = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
-    assert outputs == [cell.outputs for cell in executed(built).cells if cell.cell_type == "code"] and any(outputs)
+    assert outputs == [
+        cell.outputs for cell in executed(built).cells if cell.cell_type == "code"
+    ] and any(outputs)
 
 
 @pytest.mark.parametrize(
     "old, new, sentence",
     [
-        ("shift + noise", "2 * shift + noise", "tiny.ipynb was made from another code cell than that of .*tiny.md which begins 'def draw"),
-        ("# A tiny chapter", "# A tiny chapter\n\n```{code-cell} ipython3\n1\n```", "has 25 code cells, and .*tiny.md now has 26"),
+        (
+            "shift + noise",
+            "2 * shift + noise",
+            (
+                "tiny.ipynb was made from another code cell than that of .*tiny.md which begins"
+                " 'def draw"
+            ),
+        ),
+        (
+            "# A tiny chapter",
+            "# A tiny chapter\n\n```{code-cell} ipython3\n1\n```",
+            "has 25 code cells, and .*tiny.md now has 26",
+        ),
     ],
     ids=["changed", "added"],
 )
@@ -246,7 +336,11 @@ def test_a_kept_notebook_that_is_foreign_broken_or_missing_is_refused(built):
     path, record = built.chapter.executed(), json.loads(built.chapter.record().read_text())
     text = path.read_text()
     try:
-        for content, sentence in ((text.replace(record["run_hash"], "0" * 16), "of different runs"), (text[:99], "is no notebook"), (None, "There is no executed notebook")):
+        for content, sentence in (
+            (text.replace(record["run_hash"], "0" * 16), "of different runs"),
+            (text[:99], "is no notebook"),
+            (None, "There is no executed notebook"),
+        ):
             path.unlink() if content is None else path.write_text(content)
             with pytest.raises(PressError, match=sentence) as caught:
                 grafted(built.chapter, record)

@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-
 from conftest import ROOT
+
 from press import pair, stamps
 
 
@@ -15,12 +15,16 @@ def counted(tiny, monkeypatch):
     """The tiny book, paired, with a list of the chapters that are paired again."""
     pair.write(tiny.root)
     tiny.paired, real = [], pair.pair
-    monkeypatch.setattr(pair, "pair", lambda chapter: tiny.paired.append(chapter.name) or real(chapter))
+    monkeypatch.setattr(
+        pair, "pair", lambda chapter: tiny.paired.append(chapter.name) or real(chapter)
+    )
     return tiny
 
 
 def test_what_has_not_changed_is_not_paired_again(counted):
-    assert pair.stale(counted.root) == [] and pair.write(counted.root) == [] and counted.paired == []
+    assert (
+        pair.stale(counted.root) == [] and pair.write(counted.root) == [] and counted.paired == []
+    )
     assert pair.stale(counted.root, stamped=False) == [] and counted.paired == ["tiny"]
 
 
@@ -60,10 +64,24 @@ def test_a_changed_helper_or_shared_page_is_checked_against_the_contract_again(t
 
 def test_light_commands_load_nothing_heavy():
     """`make list` and a second `make pair` and `make check` start at once."""
-    heavy = "{'torch', 'scipy', 'jupytext', 'nbformat', 'seaborn', 'matplotlib', 'papermill', 'snakemake', 'jsonschema', 'pybtex'}"
-    for code in ("from press import __main__; __main__.main(['names'])", "from press import pair, contract, stamps"):
+    heavy = (
+        "{'torch', 'scipy', 'jupytext', 'nbformat', 'seaborn', 'matplotlib', 'papermill',"
+        " 'snakemake', 'jsonschema', 'pybtex'}"
+    )
+    for code in (
+        "from press import __main__; __main__.main(['names'])",
+        "from press import pair, contract, stamps",
+    ):
         done = subprocess.run(
-            [sys.executable, "-c", f"import sys\n{code}\nprint(sorted({heavy} & set(sys.modules)))"], capture_output=True, text=True, cwd=ROOT, check=True,
+            [
+                sys.executable,
+                "-c",
+                f"import sys\n{code}\nprint(sorted({heavy} & set(sys.modules)))",
+            ],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            check=True,
         )
         assert done.stdout.splitlines()[-1] == "[]", code
 

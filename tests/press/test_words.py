@@ -1,8 +1,8 @@
 """Glossary and notation grow from the chapters, and nothing but terms gets in."""
 
 import pytest
-
 from conftest import CHAPTER
+
 from press import words
 from press.contract import problems
 from press.errors import PressError
@@ -11,7 +11,9 @@ OURS = "{shift: 'A number that is added to all others.'}"
 
 
 def page(tiny, entries):
-    (tiny.root / "book/glossary.md").write_text(f"# Glossary\n\nWords.\n\n```{{glossary}}\n{entries}```\n\nMore.\n")
+    (tiny.root / "book/glossary.md").write_text(
+        f"# Glossary\n\nWords.\n\n```{{glossary}}\n{entries}```\n\nMore.\n"
+    )
 
 
 def test_terms_of_page_and_chapters_are_merged_and_sorted(tiny):
@@ -19,23 +21,40 @@ def test_terms_of_page_and_chapters_are_merged_and_sorted(tiny):
     assert list(words.glossary(tiny.root)) == ["mean\naverage", "shift", "Zero"]
     assert words.terms(tiny.root) == {"mean", "average", "shift", "zero"}
     text = words.glossary_page((tiny.root / "book/glossary.md").read_text(), tiny.root)
-    assert "mean\naverage\n  A sum,\n  divided.\n\nshift\n  A number that is added to all others.\n\nZero\n" in text
+    assert (
+        "mean\naverage\n  A sum,\n  divided.\n\nshift\n  A number that is added to all"
+        " others.\n\nZero\n" in text
+    )
     assert text.startswith("# Glossary\n\nWords.") and text.endswith("More.\n")
 
 
 @pytest.mark.parametrize(
     "entries, terms, sentence",
     [
-        ("Shift\n  A move.\n", OURS, "'shift' is defined in book/glossary.md and again in book/foundations/tiny.md"),
-        ("mean\n  A sum.\n\nmean\n  Half.\n", OURS, "defined in book/glossary.md and again in book/glossary.md"),
-        ("(Used with {term} and to be in the glossary already\n  self-training.)\n", OURS, "which is no term"),
+        (
+            "Shift\n  A move.\n",
+            OURS,
+            "'shift' is defined in book/glossary.md and again in book/foundations/tiny.md",
+        ),
+        (
+            "mean\n  A sum.\n\nmean\n  Half.\n",
+            OURS,
+            "defined in book/glossary.md and again in book/glossary.md",
+        ),
+        (
+            "(Used with {term} and to be in the glossary already\n  self-training.)\n",
+            OURS,
+            "which is no term",
+        ),
         ("mean [see there]\n  A sum.\n", OURS, "which is no term"),
         ("", "{'{term}': 'x'}", "book/foundations/tiny.md defines '{term}', which is no term"),
         ("mean\n", OURS, "book/glossary.md gives no definition of 'mean'"),
         ("", "{shift: ''}", "book/foundations/tiny.md gives no definition of 'shift'"),
     ],
 )
-def test_what_is_no_entry_is_told_in_one_sentence_that_names_the_file(tiny, entries, terms, sentence):
+def test_what_is_no_entry_is_told_in_one_sentence_that_names_the_file(
+    tiny, entries, terms, sentence
+):
     page(tiny, entries)
     tiny.write(CHAPTER.replace(OURS, terms))
     with pytest.raises(PressError) as caught:
@@ -45,14 +64,17 @@ def test_what_is_no_entry_is_told_in_one_sentence_that_names_the_file(tiny, entr
 
 def test_two_chapters_that_define_one_term_are_named(tiny):
     (tiny.root / "book/foundations/later.md").write_text(CHAPTER)
-    with pytest.raises(PressError, match="in book/foundations/tiny.md and again in book/foundations/later.md"):
+    with pytest.raises(
+        PressError, match="in book/foundations/tiny.md and again in book/foundations/later.md"
+    ):
         words.glossary(tiny.root)
 
 
 def test_a_term_that_nobody_defines_is_named(tiny):
     tiny.spoil("Everything.", "Every {term}`mean value` and {term}`Means <mean>`.")
     assert [problem.split(": ", 1)[1] for problem in problems(tiny.chapter)] == [
-        "the glossary lacks the term 'mean value': define it under chapter.terms in the front matter."
+        "the glossary lacks the term 'mean value': define it under chapter.terms in the front"
+        " matter."
     ]
 
 

@@ -1,4 +1,6 @@
-"""The built site in Chromium, with the network off: every page, light on a desk and dark on a phone."""
+"""The built site in Chromium, with the network off: every page, light on a desk and dark on a
+phone.
+"""
 
 import json
 import os
@@ -8,13 +10,21 @@ from urllib.parse import unquote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from conftest import ROOT
 from playwright.sync_api import sync_playwright
 
-from conftest import ROOT
 from press import source
 
 SITE = ROOT / "build/site"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 VIEWS = {"light-desk": ("light", 1280, 900), "dark-phone": ("dark", 390, 844)}
 
 
@@ -43,7 +53,12 @@ def browser(chromium):
 @pytest.fixture(scope="session", params=VIEWS)
 def context(request, browser):
     scheme, width, height = VIEWS[request.param]
-    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height}, offline=True, reduced_motion="reduce")
+    context = browser.new_context(
+        color_scheme=scheme,
+        viewport={"width": width, "height": height},
+        offline=True,
+        reduced_motion="reduce",
+    )
     yield context
     context.close()
 
@@ -54,14 +69,18 @@ def opened(context, site):
     page = context.new_page()
     page.asked, page.complaints = [], []
     page.on("request", lambda request: page.asked.append(request.url))
-    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: page.complaints.append(message.text) if message.type == "error" else None,
+    )
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
 
     def open_page(name):
         page.goto((site / name).as_uri())
         page.wait_for_load_state("load")
         if page.locator(".math").count():
-            page.wait_for_selector("mjx-container", state="attached", timeout=20_000)  # the first may be folded
+            # the first may be folded
+            page.wait_for_selector("mjx-container", state="attached", timeout=20_000)
         return page
 
     yield open_page
@@ -74,9 +93,19 @@ def test_page_is_quiet_fits_and_is_accessible(opened, name):
     assert [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))] == []
     assert page.complaints == []
     width = page.evaluate("document.documentElement.clientWidth")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page must not scroll sideways"
-    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}).response["violations"]
-    told = [f"{violation['id']}: {node['target']} {node['html'][:160]}" for violation in found for node in violation["nodes"]]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, (
+        "the page must not scroll sideways"
+    )
+    found = (
+        Axe()
+        .run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+        .response["violations"]
+    )
+    told = [
+        f"{violation['id']}: {node['target']} {node['html'][:160]}"
+        for violation in found
+        for node in violation["nodes"]
+    ]
     assert told == [], "\n".join(told[:20])
 
 
@@ -94,9 +123,15 @@ def test_no_formula_of_a_chapter_is_broken(opened, chapter):
 
 def test_code_is_hidden_by_one_key_without_a_jump_and_stays_hidden(opened):
     page = opened(f"{source.chapters()[0].document}.html")
-    switch, code = page.locator("button.code-switch"), page.locator(".bd-article .cell:not(.tag_is-exercise) > .cell_input:visible")
+    switch, code = (
+        page.locator("button.code-switch"),
+        page.locator(".bd-article .cell:not(.tag_is-exercise) > .cell_input:visible"),
+    )
     assert switch.inner_text() == "Hide code" and code.count() > 1
-    stubs, text = page.locator(".tag_is-exercise .cell_input:visible").count(), page.locator(".bd-article p:visible:not(.admonition-title)").count()
+    stubs, text = (
+        page.locator(".tag_is-exercise .cell_input:visible").count(),
+        page.locator(".bd-article p:visible:not(.admonition-title)").count(),
+    )
     page.evaluate("document.querySelector('#verdicts h2').scrollIntoView()")
     page.evaluate("window.scrollBy(0, -300)")
     place = "Math.round(document.querySelector('#verdicts h2').getBoundingClientRect().top)"
@@ -106,9 +141,14 @@ def test_code_is_hidden_by_one_key_without_a_jump_and_stays_hidden(opened):
     assert abs(page.evaluate(place) - before) <= 2, "what is read stays where it is"
     assert switch.inner_text() == "Show code" and code.count() == 0
     assert page.locator(".tag_is-exercise .cell_input:visible").count() == stubs >= 4
-    assert page.locator(".bd-article p:visible:not(.admonition-title)").count() == text and page.locator("table:visible").count() > 1
+    assert (
+        page.locator(".bd-article p:visible:not(.admonition-title)").count() == text
+        and page.locator("table:visible").count() > 1
+    )
     page.reload()
-    assert page.locator("button.code-switch").inner_text() == "Show code" and code.count() == 0, "remembered"
+    assert page.locator("button.code-switch").inner_text() == "Show code" and code.count() == 0, (
+        "remembered"
+    )
     switch.focus()
     page.keyboard.press("Space")
     assert code.count() > 1
@@ -123,7 +163,9 @@ def test_scorecard_filters(opened, site):
     page.locator("#scorecard-filter select").nth(1).select_option("reproduced")
     shown = page.locator("table.scorecard tbody tr:visible")
     assert 0 < shown.count() < total
-    assert all("reproduced" in text for text in shown.locator("td[data-label=Verdict]").all_inner_texts())
+    assert all(
+        "reproduced" in text for text in shown.locator("td[data-label=Verdict]").all_inner_texts()
+    )
     page.locator("#scorecard-filter input").fill("no such words anywhere")
     assert shown.count() == 0
     assert page.locator("#scorecard-filter [role=status]").inner_text() == f"0 of {total} claims"
@@ -146,7 +188,10 @@ def test_text_is_there_without_javascript(browser, site):
     for chapter in source.chapters():
         page.goto((site / f"{chapter.document}.html").as_uri())
         assert page.locator("h2:visible, h1:visible").count() > 5
-        assert page.locator("table:visible").count() > 0 and page.locator(".cell_input:visible").count() > 3
+        assert (
+            page.locator("table:visible").count() > 0
+            and page.locator(".cell_input:visible").count() > 3
+        )
     context.close()
 
 
@@ -157,12 +202,16 @@ def test_every_figure_says_what_it_shows(site):
         assert figures, chapter.name
         for figure in figures:
             assert len(re.search(r'alt="([^"]*)"', figure)[1]) >= 40
-            assert len(re.sub("<[^>]+>", "", figure).strip()) >= 20, "a caption says what to look at"
+            assert len(re.sub("<[^>]+>", "", figure).strip()) >= 20, (
+                "a caption says what to look at"
+            )
 
 
 def test_edit_links_open_files_that_exist(site):
     for path in site.rglob("*.html"):
-        for target in re.findall(r'github\.com/ORG/REPO/edit/main/([^"?]+)', path.read_text(encoding="utf-8")):
+        for target in re.findall(
+            r'github\.com/ORG/REPO/edit/main/([^"?]+)', path.read_text(encoding="utf-8")
+        ):
             assert (ROOT / unquote(target)).is_file(), f"{path.name} offers to edit {target}"
 
 
@@ -173,5 +222,9 @@ def test_first_page_leads_to_the_welcome(opened):
 
 
 def test_site_is_small_enough_to_read_on_a_train(site):
-    sizes = {path.name: path.stat().st_size / 2**20 for path in site.rglob("*.html") if isinstance(path, Path)}
+    sizes = {
+        path.name: path.stat().st_size / 2**20
+        for path in site.rglob("*.html")
+        if isinstance(path, Path)
+    }
     assert max(sizes.values()) < 6, f"the largest page has {max(sizes.values()):.1f} MiB"

@@ -8,7 +8,9 @@ import pytest
 
 @contextmanager
 def refused(*words, error=None):
-    """Expect `error` (InputError unless told) whose text holds each of `words` and is exactly one sentence."""
+    """Expect `error` (InputError unless told) whose text holds each of `words` and is exactly one
+    sentence.
+    """
     from unlabeled.runtime import InputError
 
     with pytest.raises(error or InputError) as caught:
@@ -17,5 +19,8 @@ def refused(*words, error=None):
     for part in words:
         assert part in text
     assert "\n" not in text and text.endswith(".")
-    assert not text[0].islower() or text.startswith(("seeds ", "first_seed ", "control ", "dataset "))  # a parameter's own name
+    # a parameter's own name
+    assert not text[0].islower() or text.startswith(
+        ("seeds ", "first_seed ", "control ", "dataset ")
+    )
     assert not re.search(r"[.!?] +[A-Z]", text), f"more than one sentence: {text}"

@@ -8,17 +8,39 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-
 from sentences import refused
+
 from unlabeled import claims, ledger_view
-from unlabeled.claims import Ledger, InputError, decide, difference, evaluate, fisher_z, interval, log_ratio, number, verdict
+from unlabeled.claims import (
+    InputError,
+    Ledger,
+    decide,
+    difference,
+    evaluate,
+    fisher_z,
+    interval,
+    log_ratio,
+    number,
+    verdict,
+)
 from unlabeled.runtime import Run
 
-UP, DOWN, BOTH = [0.9, 1.0, 1.1, 1.0, 1.05], [-0.9, -1.0, -1.1, -1.0, -1.05], [1.0, -1.0, 2.0, -2.0, 0.1]
+UP, DOWN, BOTH = (
+    [0.9, 1.0, 1.1, 1.0, 1.05],
+    [-0.9, -1.0, -1.1, -1.0, -1.05],
+    [1.0, -1.0, 2.0, -2.0, 0.1],
+)
 
 
 def run_of(n=5, **changes):
-    facts = dict(chapter="tiny", profile="quick", seeds=tuple(range(n)), dataset="", control=False, device=torch.device("cpu"))
+    facts = dict(
+        chapter="tiny",
+        profile="quick",
+        seeds=tuple(range(n)),
+        dataset="",
+        control=False,
+        device=torch.device("cpu"),
+    )
     return Run(**facts | changes)
 
 
@@ -32,12 +54,16 @@ def ledger_of(n=5, **changes):
 
 
 def coverage(samples, mean):
-    """Share of the rows of `samples` whose 95 % interval holds `mean`; worked out for all rows at once."""
+    """Share of the rows of `samples` whose 95 % interval holds `mean`; worked out for all rows at
+    once.
+    """
     n = samples.shape[1]
     half = stats.t.ppf(0.975, n - 1) * samples.std(1, ddof=1) / np.sqrt(n)
     # The vectorised formula must be the one under test.
     for row in range(3):
-        assert interval(samples[row])[1:] == pytest.approx((samples[row].mean() - half[row], samples[row].mean() + half[row]), rel=1e-12)
+        assert interval(samples[row])[1:] == pytest.approx(
+            (samples[row].mean() - half[row], samples[row].mean() + half[row]), rel=1e-12
+        )
     return np.mean(np.abs(samples.mean(1) - mean) <= half)
 
 
@@ -56,7 +82,9 @@ def test_the_interval_covers_the_mean_of_normal_data_95_times_in_100(n):
 
 @pytest.mark.parametrize("n, expected", [(5, 0.8827), (20, 0.9187)])
 def test_the_interval_covers_less_often_on_skewed_data(n, expected):
-    """Measured once with five million exponential samples of each size; the page on the statistics warns of it."""
+    """Measured once with five million exponential samples of each size; the page on the statistics
+    warns of it.
+    """
     covered = coverage(np.random.default_rng(n).exponential(size=(TRIALS, n)), 1.0)
     assert abs(covered - expected) < four_errors(expected) + 0.0005
     assert covered < 0.95 - four_errors(0.95)
@@ -81,11 +109,21 @@ def test_t_agrees_with_scipys_one_sample_test(direction):
     for values, margin in samples():
         ours = evaluate("t", direction, margin, values)
         one_sided = stats.ttest_1samp(values, margin, alternative=direction)
-        other_side = stats.ttest_1samp(values, margin, alternative={"greater": "less", "less": "greater"}[direction])
+        other_side = stats.ttest_1samp(
+            values, margin, alternative={"greater": "less", "less": "greater"}[direction]
+        )
         low, high = stats.ttest_1samp(values, margin).confidence_interval(0.95)
-        assert (ours["low"], ours["high"], ours["p"]) == pytest.approx((low, high, one_sided.pvalue), rel=1e-9)
+        assert (ours["low"], ours["high"], ours["p"]) == pytest.approx(
+            (low, high, one_sided.pvalue), rel=1e-9
+        )
         assert ours["estimate"] == pytest.approx(values.mean())
-        assert ours["outcome"] == ("holds" if one_sided.pvalue < 0.025 else "fails" if other_side.pvalue < 0.025 else "undecided")
+        assert ours["outcome"] == (
+            "holds"
+            if one_sided.pvalue < 0.025
+            else "fails"
+            if other_side.pvalue < 0.025
+            else "undecided"
+        )
 
 
 def test_equivalence_agrees_with_two_one_sided_tests():
@@ -96,8 +134,11 @@ def test_equivalence_agrees_with_two_one_sided_tests():
         below = stats.ttest_1samp(values, margin, alternative="less").pvalue
         ours = evaluate("equivalence", "within", margin, values)
         assert ours["p"] == pytest.approx(max(above, below), rel=1e-9)
-        beyond = min(1 - above, 1 - below)  # one-sided tests that the mean lies below -margin, above margin
-        assert ours["outcome"] == ("holds" if max(above, below) < 0.025 else "fails" if beyond < 0.025 else "undecided")
+        # one-sided tests that the mean lies below -margin, above margin
+        beyond = min(1 - above, 1 - below)
+        assert ours["outcome"] == (
+            "holds" if max(above, below) < 0.025 else "fails" if beyond < 0.025 else "undecided"
+        )
         seen.add(ours["outcome"])
     assert seen == {"holds", "fails", "undecided"}
 
@@ -125,7 +166,9 @@ def test_each_outcome(kind, direction, margin, values, outcome):
 
 
 def test_an_exact_test_gives_the_largest_error_and_no_interval():
-    assert evaluate("exact", "within", 1.0, [0.5, 0.25]) == dict(estimate=0.5, low=None, high=None, p=None, outcome="holds")
+    assert evaluate("exact", "within", 1.0, [0.5, 0.25]) == dict(
+        estimate=0.5, low=None, high=None, p=None, outcome="holds"
+    )
 
 
 def test_a_wider_level_gives_a_wider_interval():
@@ -138,7 +181,9 @@ def test_a_wider_level_gives_a_wider_interval():
 
 
 def by_the_book(outcomes):
-    """The rule of the page "How we decide", line by line, with sets and shares instead of counts."""
+    """The rule of the page "How we decide", line by line, with sets and shares instead of
+    counts.
+    """
     kinds, share = set(outcomes), sum(outcome == "holds" for outcome in outcomes) / len(outcomes)
     if kinds == {"holds"}:
         return "reproduced"
@@ -151,12 +196,18 @@ def by_the_book(outcomes):
     return "undecided"
 
 
-CASES = [outcomes for n in range(1, 5) for outcomes in itertools.product(("holds", "fails", "undecided"), repeat=n)]
+CASES = [
+    outcomes
+    for n in range(1, 5)
+    for outcomes in itertools.product(("holds", "fails", "undecided"), repeat=n)
+]
 
 
 def test_the_rule_over_all_combinations_of_outcomes():
     assert len(CASES) == 3 + 9 + 27 + 81
-    assert {outcomes: verdict(outcomes) for outcomes in CASES} == {outcomes: by_the_book(outcomes) for outcomes in CASES}
+    assert {outcomes: verdict(outcomes) for outcomes in CASES} == {
+        outcomes: by_the_book(outcomes) for outcomes in CASES
+    }
     assert {verdict(outcomes) for outcomes in CASES} == set(claims.VERDICTS) - {"out of reach"}
 
 
@@ -188,8 +239,12 @@ def test_no_outcome_no_verdict():
 def test_each_of_the_six_verdicts_comes_out_of_a_ledger():
     ledger = Ledger(run_of())
     plan = {
-        "all": ("reproduced", [UP, UP]), "half": ("partly", [UP, BOTH]), "split": ("mixed", [UP, DOWN]),
-        "none": ("not reproduced", [DOWN, BOTH]), "open": ("undecided", [BOTH]), "far": ("out of reach", []),
+        "all": ("reproduced", [UP, UP]),
+        "half": ("partly", [UP, BOTH]),
+        "split": ("mixed", [UP, DOWN]),
+        "none": ("not reproduced", [DOWN, BOTH]),
+        "open": ("undecided", [BOTH]),
+        "far": ("out of reach", []),
     }
     for name, (_, values) in plan.items():
         claim = ledger.claim(name, "A statement.")
@@ -207,12 +262,26 @@ def test_each_way_to_file_a_test_is_the_test_it_says():
     ledger.gain.equivalent("same", "a difference", UP, margin=2)
     ledger.gain.exact("equal", "an error", [0, 0, 0, 0, 0], tolerance=0)
     tests = ledger.to_dict()["claims"][0]["tests"]
-    assert [(test["kind"], test["direction"], test["margin"], test["deterministic"], test["outcome"], test["n"]) for test in tests] == [
-        ("t", "greater", 0.5, True, "holds", 5), ("t", "less", 0.5, False, "holds", 5),
-        ("equivalence", "within", 2.0, True, "holds", 5), ("exact", "within", 0.0, True, "holds", 5),
+    assert [
+        (
+            test["kind"],
+            test["direction"],
+            test["margin"],
+            test["deterministic"],
+            test["outcome"],
+            test["n"],
+        )
+        for test in tests
+    ] == [
+        ("t", "greater", 0.5, True, "holds", 5),
+        ("t", "less", 0.5, False, "holds", 5),
+        ("equivalence", "within", 2.0, True, "holds", 5),
+        ("exact", "within", 0.0, True, "holds", 5),
     ]
     for test in tests:
-        again = evaluate(test["kind"], test["direction"], test["margin"], test["values"], test["level"])
+        again = evaluate(
+            test["kind"], test["direction"], test["margin"], test["values"], test["level"]
+        )
         assert {name: test[name] for name in again} == again
 
 
@@ -270,7 +339,9 @@ def test_values_that_are_no_numbers_are_refused(values):
     assert str(caught.value).count(".") == 1 and str(caught.value).endswith(".")
 
 
-@pytest.mark.parametrize("values", [[0.1] * 5, [1e-170, 2e-170, 3e-170, 1e-170, 2e-170], [0.1 + 0.2, 0.3, 0.3, 0.3, 0.3]])
+@pytest.mark.parametrize(
+    "values", [[0.1] * 5, [1e-170, 2e-170, 3e-170, 1e-170, 2e-170], [0.1 + 0.2, 0.3, 0.3, 0.3, 0.3]]
+)
 def test_zero_spread_is_refused_where_an_interval_is_asked_for(values):
     """Rounding is no spread, nor is what vanishes when squared."""
     for way, limit in (("greater", {}), ("less", {}), ("equivalent", dict(margin=1.0))):
@@ -296,21 +367,33 @@ def test_a_filed_test_gives_its_words_and_numbers():
     test = ledger.gain.greater("up", "a gain", UP, margin=0.5)
     assert test.word() == "beats" and test.say() == "+1.010 [+0.918, +1.102]"
     assert test.say(2, sign=False) == "1.01 [0.92, 1.10]"
-    assert ledger.gain.less("down", "a gain", UP).word(fails="is no smaller than") == "is no smaller than"
+    assert (
+        ledger.gain.less("down", "a gain", UP).word(fails="is no smaller than")
+        == "is no smaller than"
+    )
     assert ledger.gain.greater("both", "a gain", BOTH).word() == "cannot be told apart from"
-    assert ledger.gain.exact("equal", "an error", 1e-9, tolerance=0).say() == "1e−9".replace("1e−9", number(1e-9))
+    assert ledger.gain.exact("equal", "an error", 1e-9, tolerance=0).say() == "1e−9".replace(
+        "1e−9", number(1e-9)
+    )
 
 
 def test_sentences_have_true_minus_signs_and_no_minus_before_zero():
     assert claims.say([-0.2, -0.1, -0.3]) == "−0.20 [−0.45, 0.05]"
     assert claims.say([-1e-9, 1e-9, -2e-9]) == "0.00 [0.00, 0.00]"
     assert claims.say(UP, digits=1, sign=True) == "+1.0 [+0.9, +1.1]"
-    assert (claims.word(UP), claims.word(DOWN), claims.word(BOTH)) == ("beats", "loses to", "cannot be told apart from")
+    assert (claims.word(UP), claims.word(DOWN), claims.word(BOTH)) == (
+        "beats",
+        "loses to",
+        "cannot be told apart from",
+    )
     assert claims.word(UP, 2.0) == "loses to" and claims.word(UP, holds="is above") == "is above"
 
 
 def test_toy_tests_do_not_count_on_own_data():
-    for dataset, verdict_, counted in (("", "mixed", True), ("folder/mine.npz", "reproduced", False)):
+    for dataset, verdict_, counted in (
+        ("", "mixed", True),
+        ("folder/mine.npz", "reproduced", False),
+    ):
         ledger = ledger_of(dataset=dataset)
         ledger.gain.greater("up", "a gain", UP)
         toy = ledger.gain.greater("toy", "a gain on moons", DOWN, toy=True)
@@ -331,20 +414,33 @@ def test_a_control_run_may_leave_claims_out():
 def test_what_stands_beside_is_named_in_full():
     ledger = ledger_of()
     claim = ledger.claim("same", "No difference.", rival="chance", rival_test="gain/up")
-    assert claim.equivalent("a", "x", UP, margin=2, beside="gain/up", wide="why").beside == "gain/up"
+    assert (
+        claim.equivalent("a", "x", UP, margin=2, beside="gain/up", wide="why").beside == "gain/up"
+    )
     assert claim.equivalent("b", "x", DOWN, margin=2, beside="a").beside == "same/a"
     assert ledger.claim("own", "Its own.", rival="r", rival_test="t").id == "own"
-    assert ledger._claims["own"]["rival_test"] == "own/t" and ledger._claims["same"]["rival_test"] == "gain/up"
+    assert (
+        ledger._claims["own"]["rival_test"] == "own/t"
+        and ledger._claims["same"]["rival_test"] == "gain/up"
+    )
 
 
 def test_the_table_of_claims_names_the_papers_figures_once():
     ledger = Ledger(run_of())
     ledger.claim("a", "A beats <b>.", name="A wins", where="Table 1")
     page = Elements(ledger.table._repr_html_())
-    assert "not at hand" in page.text and page.text.count("not at hand") == 1 and "A beats <b>. (Table 1)" in page.text
+    assert (
+        "not at hand" in page.text
+        and page.text.count("not at hand") == 1
+        and "A beats <b>. (Table 1)" in page.text
+    )
     ledger.claim("c", "C too.", paper="+3", where="Table 2", central=True)
     page = Elements(ledger.table._repr_html_())
-    assert "+3; Table 2" in page.text and "In the paper" in page.text and "not at hand" not in page.text
+    assert (
+        "+3; Table 2" in page.text
+        and "In the paper" in page.text
+        and "not at hand" not in page.text
+    )
     assert repr(ledger.table).startswith("A wins: A beats <b>.")
 
 
@@ -416,8 +512,13 @@ def test_fewer_than_five_seeds_give_no_verdict(n):
     claim = ledger.to_dict()["claims"][0]
     assert claim["tests"][0]["low"] is not None, "the figures are shown all the same"
     if n < claims.SEEDS_FOR_A_VERDICT:
-        assert (claim["verdict"], claim["reason"]) == ("undecided", f"{n} seeds; a verdict needs at least 5")
-        assert claim["reason"] in ledger_view.as_html(ledger.to_dict()) and claim["reason"] in ledger_view.as_text(ledger.to_dict())
+        assert (claim["verdict"], claim["reason"]) == (
+            "undecided",
+            f"{n} seeds; a verdict needs at least 5",
+        )
+        assert claim["reason"] in ledger_view.as_html(ledger.to_dict()) and claim[
+            "reason"
+        ] in ledger_view.as_text(ledger.to_dict())
     else:
         assert claim["verdict"] == "reproduced" and claim["reason"] == ""
 
@@ -452,7 +553,9 @@ def test_difference_and_log_ratio():
 
 
 @pytest.mark.parametrize("pair", [difference, log_ratio])
-@pytest.mark.parametrize("ours, theirs", [([1, 2], [1, 2, 3]), (np.ones((2, 2)), np.ones((2, 3))), (1.0, [1.0, 2.0])])
+@pytest.mark.parametrize(
+    "ours, theirs", [([1, 2], [1, 2, 3]), (np.ones((2, 2)), np.ones((2, 3))), (1.0, [1.0, 2.0])]
+)
 def test_unequal_lengths_are_refused(pair, ours, theirs):
     with refused("of equal length"):
         pair(ours, theirs)
@@ -485,8 +588,21 @@ def test_fisher_z():
 @pytest.mark.parametrize(
     "value, text",
     [
-        (0, "0"), (-0.0, "0"), (1, "1"), (0.5, "0.5"), (0.12345, "0.123"), (-0.12345, "−0.123"), (12.345, "12.3"), (999.4, "999"),
-        (999.6, "1000"), (1234.5, "1234"), (-9999, "−9999"), (9999.7, "1e+04"), (123456, "1.23e+05"), (0.001, "0.001"), (0.00056789, "5.68e−04"),
+        (0, "0"),
+        (-0.0, "0"),
+        (1, "1"),
+        (0.5, "0.5"),
+        (0.12345, "0.123"),
+        (-0.12345, "−0.123"),
+        (12.345, "12.3"),
+        (999.4, "999"),
+        (999.6, "1000"),
+        (1234.5, "1234"),
+        (-9999, "−9999"),
+        (9999.7, "1e+04"),
+        (123456, "1.23e+05"),
+        (0.001, "0.001"),
+        (0.00056789, "5.68e−04"),
     ],
 )
 def test_numbers_have_three_digits_and_a_true_minus(value, text):
@@ -540,25 +656,65 @@ def shown():
 
 def test_html_escapes_what_authors_write():
     page = Elements(ledger_view.as_html(shown().to_dict()))
-    assert {tag for tag, _ in page.tags} == {"div", "table", "caption", "thead", "tbody", "tr", "th", "td", "span", "strong", "em", "br", "p", "small"}
-    for words in ('<script>alert("x")</script> & more', "<u>far</u> & wide", "<s>Too small</s> & slow", "<i>mine", "p < q", "<i>why</i>"):
+    assert {tag for tag, _ in page.tags} == {
+        "div",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "span",
+        "strong",
+        "em",
+        "br",
+        "p",
+        "small",
+    }
+    for words in (
+        '<script>alert("x")</script> & more',
+        "<u>far</u> & wide",
+        "<s>Too small</s> & slow",
+        "<i>mine",
+        "p < q",
+        "<i>why</i>",
+    ):
         assert words in page.text
 
 
 def test_html_shows_claims_tests_verdicts_and_places_to_link_to():
     page = Elements(ledger_view.as_html(shown().to_dict()))
-    assert [attributes["id"] for tag, attributes in page.tags if tag == "span"] == ["claim-gain", "claim-far"]
+    assert [attributes["id"] for tag, attributes in page.tags if tag == "span"] == [
+        "claim-gain",
+        "claim-far",
+    ]
     spans = [int(attributes["rowspan"]) for _, attributes in page.tags if "rowspan" in attributes]
     assert spans == [2, 2], "a claim's cell spans its tests"
-    for words in ("± mixed", "– out of reach", "holds", "fails", "n = 5", "(central)", "NEGATIVE CONTROL", "1.01 [0.918, 1.1]", "above 0.5", "below 0.5"):
+    for words in (
+        "± mixed",
+        "– out of reach",
+        "holds",
+        "fails",
+        "n = 5",
+        "(central)",
+        "NEGATIVE CONTROL",
+        "1.01 [0.918, 1.1]",
+        "above 0.5",
+        "below 0.5",
+    ):
         assert words in page.text
 
 
 def test_text_form():
     lines = ledger_view.as_text(shown().to_dict()).split("\n")
-    assert lines[0].startswith("tiny: quick profile, seeds 0 to 4, ") and lines[0].endswith("NEGATIVE CONTROL (mechanism cut)")
+    assert lines[0].startswith("tiny: quick profile, seeds 0 to 4, ") and lines[0].endswith(
+        "NEGATIVE CONTROL (mechanism cut)"
+    )
     assert lines[1] == "± mixed          gain (central)"
-    assert lines[2].startswith("    holds      ") and lines[2].endswith("p < q: 1.01 [0.918, 1.1], claimed > 0.5, n = 5 (set after a look: <i>why</i>)")
+    assert lines[2].startswith("    holds      ") and lines[2].endswith(
+        "p < q: 1.01 [0.918, 1.1], claimed > 0.5, n = 5 (set after a look: <i>why</i>)"
+    )
     assert lines[3].startswith("    fails      loss: ")
     assert lines[4] == "– out of reach   far: <s>Too small</s> & slow"
     assert len(lines) == 5
@@ -569,4 +725,6 @@ def test_a_notebook_gets_text_html_and_json():
     bundle = ledger._repr_mimebundle_()
     assert set(bundle) == {"text/plain", "text/html", claims.MIME}
     assert bundle[claims.MIME] == ledger.to_dict() == json.loads(claims.dumps(bundle[claims.MIME]))
-    assert bundle["text/html"] == ledger_view.as_html(ledger.to_dict()) and bundle["text/plain"] == ledger_view.as_text(ledger.to_dict())
+    assert bundle["text/html"] == ledger_view.as_html(ledger.to_dict()) and bundle[
+        "text/plain"
+    ] == ledger_view.as_text(ledger.to_dict())

@@ -4,9 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
-
 from conftest import DATA
 from sentences import refused
+
 from unlabeled.data import ARRAYS, Pictures, load
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-
 from conftest import DATA
 from sentences import refused
+
 from unlabeled import data
 from unlabeled.data import films, load, windows
 
@@ -40,8 +40,8 @@ def nothing_shown(monkeypatch):
 
 
 def test_the_report_says_what_is_there(own, capsys):
-    assert load(own(**pictures())).report() == (
-        "Data 'my': pictures of 16 x 16 pixels, grey\n"
+    assert (
+        load(own(**pictures())).report() == "Data 'my': pictures of 16 x 16 pixels, grey\n"
         "  training: 40 pictures, 4 classes (0: 10, 1: 10, 2: 10, 3: 10)\n"
         "  test: 20 pictures, 4 classes (0: 5, 1: 5, 2: 5, 3: 5)\n"
         "  values: whole numbers, 0 to 255, divided by 255"
@@ -140,8 +140,10 @@ BAD = {
     "divided twice": (both(lambda x: x / 255 / 255), "divided by 255 twice"),
     "whole numbers as decimals": (
         both(lambda x: x.astype(np.float32)),
-        "outside [0, 1], from 0 to 255: they are whole numbers, so convert them with "
-        ".astype(numpy.uint8)",
+        (
+            "outside [0, 1], from 0 to 255: they are whole numbers, so convert them with "
+            ".astype(numpy.uint8)"
+        ),
     ),
     "standardised": (both(lambda x: (x - 127.0) / 74), "undo the standardisation"),
     "nothing to see": (both(lambda x: x * 0 + 7), "all pixels have the same value"),

@@ -5,8 +5,8 @@ import socket
 import numpy as np
 import pytest
 import skimage.data
-
 from sentences import refused
+
 from unlabeled.data import PHOTOGRAPHS, patches, photographs
 from unlabeled.photographs import GREY
 

@@ -20,8 +20,8 @@ import numpy as np
 import pooch
 import pytest
 import requests  # noqa: F401  (before a test gives up its rights to read it)
-
 from sentences import refused
+
 from unlabeled import data, registry
 from unlabeled.arrays import ARRAYS
 from unlabeled.data import load, table, texts
@@ -156,9 +156,10 @@ def test_a_file_is_fetched_once_verified_and_kept(server, cache, capfd):
         path = fetch(server.source("/a"))
         assert path == cache / "set/file.bin" and path.read_bytes() == RIGHT
     assert server.asked == ["/a"] and left(cache) == ["set/file.bin"]
-    assert capfd.readouterr() == ("", ""), (
-        "nothing is printed: a notebook would show this machine's paths"
-    )
+    assert capfd.readouterr() == (
+        "",
+        "",
+    ), "nothing is printed: a notebook would show this machine's paths"
 
 
 def test_without_the_variable_the_users_cache_is_used(server, tmp_path, cache, monkeypatch):

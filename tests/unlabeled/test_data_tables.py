@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn import datasets
-
 from conftest import DATA
 from sentences import refused
+from sklearn import datasets
+
 from unlabeled.data import table, texts
 
 
@@ -55,8 +55,9 @@ def test_a_plain_table_comes_back_as_it_went_in(own, capsys):
     read = table(own(df))
     check(read, df)
     assert read.name == "my" and read.notes == ()
-    assert read.report() == (
-        "Data 'my': a table of 30 rows, 2 columns, 3 classes (elm: 10, fir: 10, oak: 10)\n"
+    assert (
+        read.report()
+        == "Data 'my': a table of 30 rows, 2 columns, 3 classes (elm: 10, fir: 10, oak: 10)\n"
         "  columns: width, height"
     )
     assert capsys.readouterr().out == read.report() + "\n", (

@@ -1,28 +1,44 @@
-"""Clustering accuracy against the definition by brute force, probes and similarities against libraries and definitions."""
+"""Clustering accuracy against the definition by brute force, probes and similarities against
+libraries and definitions.
+"""
 
 import itertools
 
 import numpy as np
 import pytest
-
 from sentences import refused
-from unlabeled.evaluation import cka, clustering_accuracy, knn, match_clusters, ridge_predict, ridge_probe
+
+from unlabeled.evaluation import (
+    cka,
+    clustering_accuracy,
+    knn,
+    match_clusters,
+    ridge_predict,
+    ridge_probe,
+)
 
 
 def brute_force(clusters, classes):
     """The best share over all one-to-one maps of clusters to classes; clusters may be left out."""
     k, c = int(max(clusters)) + 1, int(max(classes)) + 1
     names = [*range(c), *([-1] * k)]  # -1: matched to no class
-    return max(np.mean(np.array(chosen)[clusters] == classes) for chosen in set(itertools.permutations(names, k)))
+    return max(
+        np.mean(np.array(chosen)[clusters] == classes)
+        for chosen in set(itertools.permutations(names, k))
+    )
 
 
-@pytest.mark.parametrize("k, c", [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (4, 2), (2, 4), (1, 3), (3, 1)])
+@pytest.mark.parametrize(
+    "k, c", [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (4, 2), (2, 4), (1, 3), (3, 1)]
+)
 def test_accuracy_is_the_best_over_all_matchings(k, c):
     rng = np.random.default_rng(10 * k + c)
     for _ in range(3 if k < 5 else 1):
         clusters, classes = rng.integers(0, k, 25), rng.integers(0, c, 25)
         clusters[0], classes[0] = k - 1, c - 1
-        assert clustering_accuracy(clusters, classes) == pytest.approx(brute_force(clusters, classes))
+        assert clustering_accuracy(clusters, classes) == pytest.approx(
+            brute_force(clusters, classes)
+        )
 
 
 def test_relabelling_changes_nothing():
@@ -44,7 +60,9 @@ def test_more_clusters_than_classes_and_the_reverse():
     assert set(match_clusters([0, 1, 2, 3], [0, 0, 1, 1]).values()) == {0, 1}
     assert clustering_accuracy([0, 0, 1, 1], [0, 1, 2, 3]) == 0.5
     assert match_clusters([0, 0, 0, 1], [2, 2, 1, 0]) == {0: 2, 1: 0}
-    assert match_clusters([0, 0, 0, 2], [2, 2, 1, 0])[2] == 0, "a cluster number that does not occur takes no class away"
+    assert match_clusters([0, 0, 0, 2], [2, 2, 1, 0])[2] == 0, (
+        "a cluster number that does not occur takes no class away"
+    )
 
 
 def test_tensors_are_taken_too():
@@ -97,7 +115,8 @@ def test_the_probe_is_ridge_regression_with_the_best_leave_one_out_error(n, d):
         errors = []
         for one in range(n):
             rest = np.arange(n) != one
-            # The features' mean and the offset stay those of all examples, as in the closed form's leverage.
+            # The features' mean and the offset stay those of all examples, as in the closed form's
+            # leverage.
             model = Ridge(penalty).fit(train[rest], targets[rest])
             errors.append(targets[one] - model.predict(train[one : one + 1])[0])
         return np.mean(np.square(errors))
@@ -130,7 +149,9 @@ def test_neighbours_vote_as_in_scikit_learn(k):
     votes = np.stack([np.bincount(labels[row], minlength=3) for row in order])
     clear = np.sort(votes, 1)[:, -1] > np.sort(votes, 1)[:, -2]
     assert clear.sum() > 60
-    assert knn(features, labels, new[clear], truth[clear], k) == pytest.approx(model.score(new[clear], truth[clear]))
+    assert knn(features, labels, new[clear], truth[clear], k) == pytest.approx(
+        model.score(new[clear], truth[clear])
+    )
     with refused("use 1 to 90"):
         knn(features, labels, new, truth, 91)
 
@@ -144,8 +165,8 @@ def test_cka_is_the_centred_alignment_of_gram_matrices():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((20, 4)), rng.standard_normal((20, 7))
     centre = np.eye(20) - 1 / 20
-    k, l = centre @ a @ a.T @ centre, centre @ b @ b.T @ centre
-    assert cka(a, b) == pytest.approx(np.sum(k * l) / np.sqrt(np.sum(k * k) * np.sum(l * l)))
+    k, m = centre @ a @ a.T @ centre, centre @ b @ b.T @ centre
+    assert cka(a, b) == pytest.approx(np.sum(k * m) / np.sqrt(np.sum(k * k) * np.sum(m * m)))
     turn = np.linalg.qr(rng.standard_normal((4, 4)))[0]
     assert cka(a, 3 * a @ turn + 1) == pytest.approx(1) and cka(a, np.ones((20, 2))) == 0
     with refused("the same examples"):

@@ -7,7 +7,8 @@ from unlabeled.exercises import NotYet, check, strict
 
 def twice_two(double):
     if double(2) != 4:
-        raise AssertionError("twice two is four")  # spelled out, as pytest adds lines to the text of an assert
+        # spelled out, as pytest adds lines to the text of an assert
+        raise AssertionError("twice two is four")
 
 
 def stub(x):
@@ -34,7 +35,10 @@ def raising(error):
         (..., "not tried"),
         (stub, "not tried"),
         (raising(Odd("odd")), "not yet: Odd: odd"),
-        (raising(ZeroDivisionError("division by zero")), "not yet: ZeroDivisionError: division by zero"),
+        (
+            raising(ZeroDivisionError("division by zero")),
+            "not yet: ZeroDivisionError: division by zero",
+        ),
         (raising(SystemExit(3)), "not yet: SystemExit: 3"),
         (raising(AssertionError()), "not yet"),
         (lambda: 4, "not yet: TypeError: "),

@@ -1,4 +1,6 @@
-"""The figure style: described in words, the same bytes each time, colours that can be told apart."""
+"""The figure style: described in words, the same bytes each time, colours that can be told
+apart.
+"""
 
 import base64
 import hashlib
@@ -15,9 +17,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from sentences import refused
 
 import unlabeled
-from sentences import refused
 from unlabeled import figures
 from unlabeled.claims import interval
 from unlabeled.figures import PALETTE, band, colors, dots, show, use_style
@@ -45,7 +47,10 @@ def draw():
     return figure
 
 
-@pytest.mark.parametrize("alt", ["", "A plot.", "   A plot.                                                   ", "x" * 39])
+@pytest.mark.parametrize(
+    "alt",
+    ["", "A plot.", "   A plot.                                                   ", "x" * 39],
+)
 def test_alt_text_that_says_next_to_nothing_is_refused(alt):
     with refused("write 40 characters or more", error=ValueError):
         show(draw(), alt=alt, caption=CAPTION)
@@ -67,10 +72,15 @@ def test_the_figure_is_closed():
 def test_the_same_figure_gives_the_same_bytes_in_this_process_and_in_a_fresh_one():
     first, second = (show(draw(), alt=ALT, caption=CAPTION)._repr_html_() for _ in range(2))
     assert first == second
-    code = "import hashlib, test_figures as t; t.use_style(); print(hashlib.sha256(t.show(t.draw(), alt=t.ALT, caption=t.CAPTION)._repr_html_().encode()).hexdigest())"
+    code = (
+        "import hashlib, test_figures as t; t.use_style(); print(hashlib.sha256(t.show(t.draw(),"
+        " alt=t.ALT, caption=t.CAPTION)._repr_html_().encode()).hexdigest())"
+    )
     folders = f"{Path(unlabeled.__file__).parents[1]}:{Path(__file__).parent}"
     environment = {"PYTHONPATH": folders, "PYTHONHASHSEED": "7", "MPLBACKEND": "Agg", "PATH": ""}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
     assert done.stdout.strip() == hashlib.sha256(first.encode()).hexdigest(), done.stderr
 
 
@@ -104,9 +114,16 @@ def test_what_a_page_gets():
     page = Elements(plate._repr_html_())
     assert set(page.tags) == {"figure", "img", "figcaption"}
     assert page.tags["img"]["alt"] == alt and page.text == caption
-    assert "dark-light" in page.tags["img"]["class"].split() and "background:#fff" in page.tags["img"]["style"]
+    assert (
+        "dark-light" in page.tags["img"]["class"].split()
+        and "background:#fff" in page.tags["img"]["style"]
+    )
     kind, content = page.tags["img"]["src"].split(",")
-    assert kind == "data:image/png;base64" and base64.b64decode(content) == plate.png and plate.png.startswith(b"\x89PNG\r\n")
+    assert (
+        kind == "data:image/png;base64"
+        and base64.b64decode(content) == plate.png
+        and plate.png.startswith(b"\x89PNG\r\n")
+    )
     assert repr(plate) == f"Figure. {caption}\n{alt}"
 
 
@@ -152,14 +169,32 @@ def contrast_on_white(colour):
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
 SIGHT = {
     "full": np.eye(3),
-    "deuteranopia": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]),
-    "protanopia": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
+    "deuteranopia": np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ]
+    ),
+    "protanopia": np.array(
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ]
+    ),
 }
 
 
 def lab(rgb):
     """CIE L*a*b* of linear RGB, white D65."""
-    to_xyz = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+    to_xyz = np.array(
+        [
+            [0.4124564, 0.3575761, 0.1804375],
+            [0.2126729, 0.7151522, 0.0721750],
+            [0.0193339, 0.1191920, 0.9503041],
+        ]
+    )
     xyz = to_xyz @ np.clip(rgb, 0, 1) / [0.95047, 1, 1.08883]
     x, y, z = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
@@ -173,20 +208,28 @@ def closest(palette, sight):
 def test_lab_and_contrast_are_what_they_are_called():
     assert lab(linear("white")) == pytest.approx([100, 0, 0], abs=0.02)
     assert lab(linear("red")) == pytest.approx([53.24, 80.09, 67.20], abs=0.05)
-    assert contrast_on_white("black") == pytest.approx(21) and contrast_on_white("white") == pytest.approx(1)
+    assert contrast_on_white("black") == pytest.approx(21) and contrast_on_white(
+        "white"
+    ) == pytest.approx(1)
 
 
 def test_colours_stand_out_from_the_white_plate():
     contrasts = [contrast_on_white(colour) for colour in PALETTE]
-    assert min(contrasts[:4]) >= 3, "the four colours that most figures do with are as strong as WCAG 2.1 asks of graphics"
-    assert min(contrasts) > 2.2 and sum(value < 3 for value in contrasts) == 2, "orange and sky blue are the pale ones"
+    assert min(contrasts[:4]) >= 3, (
+        "the four colours that most figures do with are as strong as WCAG 2.1 asks of graphics"
+    )
+    assert min(contrasts) > 2.2 and sum(value < 3 for value in contrasts) == 2, (
+        "orange and sky blue are the pale ones"
+    )
 
 
 @pytest.mark.parametrize("sight", SIGHT)
 def test_colours_can_be_told_apart(sight):
     """A difference of 2.3 in L*a*b* is just noticeable; two thin lines need several times that."""
     assert closest(PALETTE, sight) > 15
-    assert closest(["#009E73", "#7F7F7F"], "deuteranopia") < 15, "a middle grey would not do: the measure can say no"
+    assert closest(["#009E73", "#7F7F7F"], "deuteranopia") < 15, (
+        "a middle grey would not do: the measure can say no"
+    )
 
 
 # Panels
@@ -210,7 +253,10 @@ def test_band_shows_mean_and_interval_at_each_point():
     _, ax = plt.subplots()
     values = np.random.default_rng(1).normal(size=(6, 4))
     band(ax, [1, 2, 3, 4], values, color=PALETTE[0], label="ours")
-    assert ax.lines[0].get_ydata() == pytest.approx(values.mean(0)) and ax.lines[0].get_label() == "ours"
+    assert (
+        ax.lines[0].get_ydata() == pytest.approx(values.mean(0))
+        and ax.lines[0].get_label() == "ours"
+    )
     corners = ax.collections[0].get_paths()[0].vertices
     for place in range(4):
         _, low, high = interval(values[:, place])
@@ -219,16 +265,26 @@ def test_band_shows_mean_and_interval_at_each_point():
 
 
 def test_the_style_sets_what_the_book_relies_on():
-    assert plt.rcParams["svg.hashsalt"] == "unlabeled" and plt.rcParams["image.cmap"] == figures.SEQUENTIAL
+    assert (
+        plt.rcParams["svg.hashsalt"] == "unlabeled"
+        and plt.rcParams["image.cmap"] == figures.SEQUENTIAL
+    )
     cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     assert [matplotlib.colors.to_hex(colour).upper() for colour in cycle] == list(PALETTE)
 
 
 def test_white_space_of_words_is_folded():
-    plate = show(plt.figure(), alt="""A picture with words
-        that go over   two lines of the source.""", caption="""Look
-        here.""")
-    assert plate.alt == "A picture with words that go over two lines of the source." and plate.caption == "Look here."
+    plate = show(
+        plt.figure(),
+        alt="""A picture with words
+        that go over   two lines of the source.""",
+        caption="""Look
+        here.""",
+    )
+    assert (
+        plate.alt == "A picture with words that go over two lines of the source."
+        and plate.caption == "Look here."
+    )
 
 
 def test_curves_draw_a_band_for_each_method():
@@ -236,9 +292,15 @@ def test_curves_draw_a_band_for_each_method():
     values = {"a": np.random.default_rng(0).standard_normal((5, 3)), "b": np.ones((5, 3))}
     figures.curves(axis, [1, 10, 100], values, figures.colors("a", "b"), log=True)
     lines = axis.get_lines()
-    assert [line.get_label() for line in lines] == ["a", "b"] and [line.get_color() for line in lines] == list(figures.PALETTE[:2])
+    assert [line.get_label() for line in lines] == ["a", "b"] and [
+        line.get_color() for line in lines
+    ] == list(figures.PALETTE[:2])
     np.testing.assert_allclose(lines[0].get_ydata(), values["a"].mean(0))
-    assert axis.get_xscale() == "log" and [text.get_text() for text in axis.get_xticklabels()] == ["1", "10", "100"]
+    assert axis.get_xscale() == "log" and [text.get_text() for text in axis.get_xticklabels()] == [
+        "1",
+        "10",
+        "100",
+    ]
     figures.legend_below(axis, columns=2)
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["a", "b"]
     plt.close(figure)
@@ -246,9 +308,17 @@ def test_curves_draw_a_band_for_each_method():
 
 def test_a_gallery_shows_each_picture_once_and_no_axes():
     grey, coloured = np.eye(4), np.zeros((4, 4, 3))
-    figure = figures.gallery([grey, coloured, grey], ["one", "two"], columns=2, rows=["first", "second"], vmin=0)
+    figure = figures.gallery(
+        [grey, coloured, grey], ["one", "two"], columns=2, rows=["first", "second"], vmin=0
+    )
     axes = figure.axes
     assert len(axes) == 4 and [len(axis.get_images()) for axis in axes] == [1, 1, 1, 0]
-    assert axes[0].get_title() == "one" and axes[2].get_title() == "" and axes[2].get_ylabel() == "second"
-    assert axes[0].get_images()[0].get_cmap().name == "gray_r" and all(not len(axis.get_xticks()) for axis in axes)
+    assert (
+        axes[0].get_title() == "one"
+        and axes[2].get_title() == ""
+        and axes[2].get_ylabel() == "second"
+    )
+    assert axes[0].get_images()[0].get_cmap().name == "gray_r" and all(
+        not len(axis.get_xticks()) for axis in axes
+    )
     plt.close(figure)

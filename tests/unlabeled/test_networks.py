@@ -26,7 +26,9 @@ def single(stack, member, activation):
     return nn.Sequential(*layers[:-1])
 
 
-@pytest.mark.parametrize("name, activation", [("relu", nn.ReLU), ("tanh", nn.Tanh), ("gelu", nn.GELU), ("silu", nn.SiLU)])
+@pytest.mark.parametrize(
+    "name, activation", [("relu", nn.ReLU), ("tanh", nn.Tanh), ("gelu", nn.GELU), ("silu", nn.SiLU)]
+)
 def test_a_member_is_the_network_that_torch_would_build(name, activation):
     stack = Stack(SIZES, rngs(0, 1, 2), name)
     for bias in stack.biases:
@@ -34,7 +36,9 @@ def test_a_member_is_the_network_that_torch_would_build(name, activation):
     x = torch.randn(7, 6)
     for member in range(3):
         torch.testing.assert_close(stack(x)[member], single(stack, member, activation)(x))
-        torch.testing.assert_close(stack.hidden(x)[member], single(stack, member, activation)[:-1](x))
+        torch.testing.assert_close(
+            stack.hidden(x)[member], single(stack, member, activation)[:-1](x)
+        )
     torch.testing.assert_close(stack(x), stack(x.expand(3, 7, 6).clone()))
 
 
@@ -47,7 +51,9 @@ def test_a_members_weights_depend_on_its_generator_alone():
 
 def test_initial_weights_have_the_promised_variance():
     weight = Stack((400, 300), rngs(0), gain=2.0).weights[0]
-    assert float(weight.detach().var()) == pytest.approx(2 / 400, rel=0.02) and float(weight.detach().mean()) == pytest.approx(0, abs=1e-3)
+    assert float(weight.detach().var()) == pytest.approx(2 / 400, rel=0.02) and float(
+        weight.detach().mean()
+    ) == pytest.approx(0, abs=1e-3)
 
 
 def test_training_a_stack_trains_each_member_as_if_it_were_alone():
@@ -56,7 +62,12 @@ def test_training_a_stack_trains_each_member_as_if_it_were_alone():
     picks = [next(order) for _ in range(12)]
 
     def trained(stack):
-        fit(stack.parameters(), lambda step: cross_entropy(stack(x[picks[step]]), labels[picks[step]]), steps=12, lr=0.05)
+        fit(
+            stack.parameters(),
+            lambda step: cross_entropy(stack(x[picks[step]]), labels[picks[step]]),
+            steps=12,
+            lr=0.05,
+        )
         return stack
 
     stack, alone = trained(Stack(SIZES, rngs(0, 1))), trained(Stack(SIZES, rngs(1)))
@@ -66,11 +77,17 @@ def test_training_a_stack_trains_each_member_as_if_it_were_alone():
 def test_scores_of_a_stack_are_those_of_its_members():
     logits, labels = torch.randn(4, 9, 3), torch.randint(0, 3, (9,))
     own = torch.randint(0, 3, (4, 9))
-    assert float(cross_entropy(logits, labels)) == pytest.approx(sum(float(nn.functional.cross_entropy(row, labels)) for row in logits), rel=1e-5)
-    assert float(cross_entropy(logits, own)) == pytest.approx(sum(float(nn.functional.cross_entropy(a, b)) for a, b in zip(logits, own)), rel=1e-5)
-    for row, share, theirs in zip(logits, accuracy(logits, labels), accuracy(logits, own)):
+    assert float(cross_entropy(logits, labels)) == pytest.approx(
+        sum(float(nn.functional.cross_entropy(row, labels)) for row in logits), rel=1e-5
+    )
+    assert float(cross_entropy(logits, own)) == pytest.approx(
+        sum(float(nn.functional.cross_entropy(a, b)) for a, b in zip(logits, own)), rel=1e-5
+    )
+    for row, share in zip(logits, accuracy(logits, labels)):
         assert share == pytest.approx(np.mean(row.argmax(1).numpy() == labels.numpy()))
-    assert accuracy(logits, own)[2] == pytest.approx(np.mean(logits[2].argmax(1).numpy() == own[2].numpy()))
+    assert accuracy(logits, own)[2] == pytest.approx(
+        np.mean(logits[2].argmax(1).numpy() == own[2].numpy())
+    )
 
 
 def test_what_cannot_be_stacked_is_refused():

@@ -1,12 +1,14 @@
-"""Stacked transformers against torch's own layer, against single ones, and with the cache against without."""
+"""Stacked transformers against torch's own layer, against single ones, and with the cache against
+without.
+"""
 
 import numpy as np
 import torch
 from sentences import refused
 from torch import nn
 
-from unlabeled.transformers import Transformers
 from unlabeled.training import fit
+from unlabeled.transformers import Transformers
 
 
 def rngs(*seeds):
@@ -29,7 +31,9 @@ def test_a_member_is_torchs_pre_norm_layer():
     ours, x = model(0, 1), tokens(2, 9)
     mask = torch.ones(9, 9, dtype=torch.bool).tril()
     for member in range(2):
-        layer = nn.TransformerEncoderLayer(8, 2, 32, dropout=0, activation="gelu", batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(
+            8, 2, 32, dropout=0, activation="gelu", batch_first=True, norm_first=True
+        )
         with torch.no_grad():
             for weight in layer.parameters():
                 weight.zero_()
@@ -41,8 +45,10 @@ def test_a_member_is_torchs_pre_norm_layer():
                 norm.weight.copy_(getattr(ours, f"scale_{place}")[member, 0, 0])
                 norm.bias.copy_(getattr(ours, f"shift_{place}")[member, 0, 0])
         end = nn.functional.layer_norm(
-            layer(ours.tokens[member][x[member]] + ours.places[member, :9], src_mask=~mask), (8,),
-            ours.scale_end[member, 0, 0], ours.shift_end[member, 0, 0],
+            layer(ours.tokens[member][x[member]] + ours.places[member, :9], src_mask=~mask),
+            (8,),
+            ours.scale_end[member, 0, 0],
+            ours.shift_end[member, 0, 0],
         )
         torch.testing.assert_close(ours(x, mask=mask)[member], end, rtol=1e-4, atol=1e-5)
 
@@ -54,7 +60,9 @@ def test_reading_on_with_the_cache_is_reading_everything_again():
     mask = (position < 6) | (position <= places[:, None])  # a prefix of 6, then backwards only
     whole = ours(x, places, mask)
     cache = ours.open(x[..., :6], room=4)
-    one_by_one = torch.stack([ours.read(cache, x[..., place], place) for place in range(6, 10)], dim=2)
+    one_by_one = torch.stack(
+        [ours.read(cache, x[..., place], place) for place in range(6, 10)], dim=2
+    )
     torch.testing.assert_close(one_by_one, whole, rtol=1e-4, atol=1e-5)
 
 
@@ -70,17 +78,39 @@ def test_repeated_members_start_alike_and_learn_apart():
     stack = Transformers(rngs(0, 1), 20, 12, 8)
     twice, x = stack.repeat(2), tokens(4, 5)
     for ours, theirs in zip(twice.parameters(), stack.parameters()):
-        assert torch.equal(ours[0], theirs[0]) and torch.equal(ours[1], theirs[0]) and torch.equal(ours[2], theirs[1])
+        assert (
+            torch.equal(ours[0], theirs[0])
+            and torch.equal(ours[1], theirs[0])
+            and torch.equal(ours[2], theirs[1])
+        )
     before = [weight.detach().clone() for weight in stack.parameters()]
-    fit(twice.parameters(), lambda step: twice(x).square().sum(), steps=2, lr=0.1, clip=1.0, members=4)
-    assert all(torch.equal(a, b) for a, b in zip(before, stack.parameters())), "the original keeps its weights"
+    fit(
+        twice.parameters(),
+        lambda step: twice(x).square().sum(),
+        steps=2,
+        lr=0.1,
+        clip=1.0,
+        members=4,
+    )
+    assert all(torch.equal(a, b) for a, b in zip(before, stack.parameters())), (
+        "the original keeps its weights"
+    )
     assert not torch.equal(twice.tokens[0], twice.tokens[1])
 
 
 def test_gradients_are_clipped_member_by_member():
     weight = nn.Parameter(torch.zeros(2, 3))
     slopes = torch.tensor([[300.0, 0, 400], [0.03, 0.0, 0.04]])
-    fit([weight], lambda step: (weight * slopes).sum(), steps=1, lr=1.0, optimiser="sgd", momentum=0, clip=1.0, members=2)
+    fit(
+        [weight],
+        lambda step: (weight * slopes).sum(),
+        steps=1,
+        lr=1.0,
+        optimiser="sgd",
+        momentum=0,
+        clip=1.0,
+        members=2,
+    )
     torch.testing.assert_close(weight.detach(), -torch.tensor([[0.6, 0, 0.8], [0.03, 0, 0.04]]))
 
 
