@@ -25,7 +25,7 @@ page: setup ## render one chapter's page alone, to look at while writing: NAME=â
 pair: setup ## write notebooks/ from the texts in book/
 	@$(PRESS) pair
 
-passes: setup ## rerun chapters on seeds of which two are the published ones, with PASSES=all also for identical outputs: [PASSES=all|touched] [FIRST_SEED=1000]
+passes: setup ## rerun chapters on seeds of which two are the published ones, with PASSES=all also for identical outputs, with FIRST_SEED on fresh seeds too: [PASSES=all|touched] [FIRST_SEED=1000]
 	@$(PRESS) passes --chapters "$$PASSES" --first-seed "$$FIRST_SEED"
 
 blocks: setup ## run chapters on three other blocks of seeds and keep the verdicts for the scorecard: [NAME=â€¦]

@@ -43,7 +43,7 @@ def run(arguments) -> None:
 
 def chapter(arguments) -> None:
     """Run one chapter as asked; a default run feeds the site, any other goes to build/runs."""
-    from press import control, execute, flow, pair, records, referee
+    from press import control, execute, flow, pair, records, referee, reference
 
     name = arguments.name
     if not name:
@@ -72,6 +72,8 @@ def chapter(arguments) -> None:
             f"cost: {record['reference_seconds']:.0f} reference seconds"
             f" ({record['cpu_seconds']:.0f} CPU-seconds here)"
         )
+        if said := reference.over(record, found.card.get("cost")):
+            print(said)
 
 
 def _parameters(arguments, chapter):
@@ -166,8 +168,8 @@ def check(arguments) -> None:
 
 
 def passes(arguments) -> None:
-    """Run chapters again: on seeds of which the first two are the published ones, or from
-    FIRST_SEED; all of them also for identical outputs.
+    """Run chapters again on seeds of which the first two are the published ones; all of them also
+    for identical outputs; with FIRST_SEED once more, on seeds of which none is published.
     """
     from press import again, flow
 
@@ -181,12 +183,11 @@ def passes(arguments) -> None:
     if not chosen:
         return
     first = _whole("FIRST_SEED", arguments.first_seed, None)
-    runs = [
-        (chapter, chapter.overlap if first is None else {"first_seed": first}) for chapter in chosen
-    ]
-    flow.require(flow.published(everything) + runs, cores=arguments.cores)
-    again.require_same_start(runs)
-    again.require_no_flips(runs)
+    overlapping = [(chapter, chapter.overlap) for chapter in chosen]
+    fresh = [] if first is None else [(chapter, {"first_seed": first}) for chapter in chosen]
+    flow.require(flow.published(everything) + overlapping + fresh, cores=arguments.cores)
+    again.require_same_start(overlapping)
+    again.require_no_flips(overlapping + fresh)
     if setting == "all":
         again.require_same_outputs(
             [chapter.executed() for chapter in chosen], ROOT, int(arguments.cores or os.cpu_count())

@@ -14,7 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from press import blocks, control, plan, records, referee, simulation, source, words
+from press import blocks, control, plan, records, referee, reference, simulation, source, words
 from press.errors import PressError
 from press.pair import Links, address, authors, bibliography, cited, title
 from press.source import Chapter
@@ -51,6 +51,7 @@ def load(chapter: Chapter) -> Run:
             " again."
         )
     referee.require(record)
+    reference.require(record, chapter.card.get("cost"))
     cut = records.read(chapter, chapter.control())
     control.require(record, cut)
     full = (

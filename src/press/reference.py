@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import time
 
-# CPU-seconds of the whole piece on the reference, one core of a cloud machine (AMD EPYC) where
-# `import torch` takes four: the
-# least of 40 measurements, so that its neighbours count as little as they can.
+from press.errors import PressError
+
+# CPU-seconds of the whole piece on the reference, one core of a cloud machine (AMD EPYC) where a
+# chapter's start-up takes five: the least of 40 measurements, so that its neighbours count as
+# little as they can.
 ON_REFERENCE = 0.57
+BUDGET, WITH_REASON = 20, 40  # reference seconds of a quick run; with a reason on the page
+NOISE = 1.5  # what a busy machine may add beyond what the fixed work tells of it
 
 
 def work() -> float:
@@ -40,3 +44,33 @@ def work() -> float:
 def seconds(cpu_seconds: float, measured: float) -> float:
     """CPU-seconds as reference seconds, where the whole piece of work took `measured` seconds."""
     return cpu_seconds * ON_REFERENCE / measured
+
+
+def over(record: dict, reason: str | None) -> str:
+    """One sentence if a published quick run costs more than its budget, else nothing.
+
+    Parameters
+    ----------
+    record : of the run; those of other profiles have no budget
+    reason : why the chapter costs more than `BUDGET`, from its front matter
+    """
+    budget, cost = WITH_REASON if reason else BUDGET, record["reference_seconds"]
+    if record["profile"] != "quick" or cost <= budget:
+        return ""
+    more = "" if reason else f", or say under cost why, for up to {WITH_REASON}"
+    return (
+        f"{record['chapter']} costs {cost:.0f} reference seconds, {budget} at most: drop arms,"
+        f" steps or side claims{more}."
+    )
+
+
+def require(record: dict, reason: str | None) -> None:
+    """Refuse a run that costs more than its budget and all that a busy machine may add to it.
+
+    Raises
+    ------
+    PressError : with what it costs
+    """
+    budget = WITH_REASON if reason else BUDGET
+    if (said := over(record, reason)) and record["reference_seconds"] > NOISE * budget:
+        raise PressError(said)

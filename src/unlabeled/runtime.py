@@ -117,7 +117,8 @@ def start(
         )
     else:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # As torch.use_deterministic_algorithms does, without its import of the compiler.
+    torch.set_deterministic_debug_mode("warn")
     # Deterministic mode also fills memory that is about to be overwritten; no chapter reads such
     # memory, so save the time.
     torch.utils.deterministic.fill_uninitialized_memory = False
