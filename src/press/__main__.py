@@ -158,6 +158,10 @@ def check(arguments) -> None:
             broken = problems(chapter, terms)
             stamps.remember(ROOT, "contract", chapter.document, key, broken)
         found += broken
+    found += [
+        f"The glossary defines {term!r}, which no page uses: use it, or drop the entry."
+        for term in words.unused()
+    ]
     if wrong := lint.problems(ROOT):
         raise PressError(
             "The linter complains; `ruff format src tests` mends the layout, the rest is yours:\n  "

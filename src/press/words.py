@@ -78,6 +78,28 @@ def terms(root: Path = source.ROOT) -> set[str]:
     return {term.casefold() for entry in glossary(root) for term in entry.split("\n")}
 
 
+def unused(root: Path = source.ROOT) -> list[str]:
+    """Entries of the glossary that neither a page of the book nor another entry names."""
+    entries = glossary(root)
+    pages = " ".join(
+        _without_terms(path.read_text(encoding="utf-8"))
+        for path in sorted((root / "book").rglob("*.md"))
+        if path != root / "book/glossary.md"
+    ).casefold()
+    found = []
+    for entry in entries:
+        others = " ".join(text for other, text in entries.items() if other != entry).casefold()
+        names = [term.casefold() for term in entry.split("\n")]
+        if not any(name in pages or name in others for name in names):
+            found.append(entry.split("\n")[0])
+    return found
+
+
+def _without_terms(text):
+    """A page without the block in which a chapter's front matter defines its terms."""
+    return re.sub(r"\A---\n.*?^---$", "", text, count=1, flags=re.DOTALL | re.MULTILINE)
+
+
 def glossary_page(text: str, root: Path = source.ROOT) -> str:
     """The glossary's page with all terms in its block."""
     entries = "\n\n".join(

@@ -78,6 +78,12 @@ def test_a_term_that_nobody_defines_is_named(tiny):
     ]
 
 
+def test_a_term_that_no_page_uses_is_named(tiny):
+    page(tiny, "Zero\n  Nothing.\n\nmean\naverage\n  Unlike zero.\n\nblob\n  Unused.\n")
+    tiny.write(CHAPTER.replace("\n# ", "\nAn average is taken.\n\n# ", 1))
+    assert words.unused(tiny.root) == ["blob"], "used here, or by another entry"
+
+
 def test_symbols_become_a_table_in_which_bars_do_no_harm(tiny):
     tiny.spoil("'the mean']", "'the mean of $|x|$ | its size']")
     text = words.notation(tiny.root)
