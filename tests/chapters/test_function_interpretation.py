@@ -1,13 +1,14 @@
-"""Method cells of the chapter function-interpretation against library fits, brute force, replayed boxes and limiting cases."""
+"""Method cells of function-interpretation against library fits, brute force and replayed boxes."""
 
 import ast
 import itertools
 
 import numpy as np
 import pytest
-from press import method_cells, source
 from scipy import stats
 from sklearn.linear_model import LinearRegression
+
+from press import method_cells, source
 from unlabeled.runtime import InputError
 
 m = method_cells("function-interpretation")
@@ -46,7 +47,7 @@ def interpreters(language):
 
 @pytest.mark.parametrize("way", ["even", "loop", "blind", "suspicion"])
 def test_recorded_answers_are_all_that_an_interpreter_uses(language, way):
-    """With the function gone and only its recorded answers left, the same questions and description come out."""
+    """With only recorded answers left, the same questions and description come out."""
     f = m.corrupted(m.member(rng(3), "wave"), 20, 44, rng(4))
     x, y = interpreters(language)[way](m.black_box(f), 5)
     assert len(x) == 40
@@ -60,13 +61,31 @@ def test_recorded_answers_are_all_that_an_interpreter_uses(language, way):
 
 
 def test_no_interpreter_names_a_function_or_looks_into_its_box():
-    """In the code: who gets `ask` gets no f, and nothing reads closures, source or attributes of the box."""
-    text = "\n".join(cell.source for cell in source.chapter("function-interpretation").source.cells if cell.cell_type == "code" and "method" in cell.metadata.get("tags", []))
-    functions = {node.name: node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)}
+    """Who gets `ask` gets no f, and nothing reads closures, source or attributes of the box."""
+    text = "\n".join(
+        cell.source
+        for cell in source.chapter("function-interpretation").source.cells
+        if cell.cell_type == "code" and "method" in cell.metadata.get("tags", [])
+    )
+    functions = {
+        node.name: node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)
+    }
     for name in ("even", "loop", "suspicion", "describe", "rank", "odd", "exception"):
         names = {node.id for node in ast.walk(functions[name]) if isinstance(node, ast.Name)}
-        attributes = {node.attr for node in ast.walk(functions[name]) if isinstance(node, ast.Attribute)}
-        assert not names & {"f", "truth", "member", "stranger", "draw", "corrupted", "inspect", "globals", "getattr"}
+        attributes = {
+            node.attr for node in ast.walk(functions[name]) if isinstance(node, ast.Attribute)
+        }
+        assert not names & {
+            "f",
+            "truth",
+            "member",
+            "stranger",
+            "draw",
+            "corrupted",
+            "inspect",
+            "globals",
+            "getattr",
+        }
         assert not any(attribute.startswith("__") for attribute in attributes)
         for node in ast.walk(functions[name]):  # the box is called or handed on, never opened
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -88,8 +107,13 @@ def test_shapes_are_the_textbooks_functions(family):
     c, w = 12.0, 30.0
     u, v = m.shape(family, X, c, w)
     theirs = {
-        "line": X / 128, "parabola": (X / 128) ** 2, "corner": np.abs(X - c) / 128, "wave": np.sin(2 * np.pi * (X - c) / w),
-        "s-curve": 2 / (1 + np.exp(-2 * (X - c) / w)) - 1, "bump": stats.norm.pdf(X, c, w) * w * np.sqrt(2 * np.pi), "step": np.heaviside(X - c, 0),
+        "line": X / 128,
+        "parabola": (X / 128) ** 2,
+        "corner": np.abs(X - c) / 128,
+        "wave": np.sin(2 * np.pi * (X - c) / w),
+        "s-curve": 2 / (1 + np.exp(-2 * (X - c) / w)) - 1,
+        "bump": stats.norm.pdf(X, c, w) * w * np.sqrt(2 * np.pi),
+        "step": np.heaviside(X - c, 0),
     }[family]
     np.testing.assert_allclose(v if family in ("parabola", "corner") else u, theirs, atol=1e-12)
     assert 1 <= m.numbers(family) <= 4
@@ -104,7 +128,10 @@ def test_members_lie_in_the_span_of_their_own_word(language, family):
 
 def test_one_round_is_least_squares_and_more_are_hubers(language):
     y = rng(1).standard_normal(30)
-    A = m.columns([("wave", 0.0, 50.0), ("corner", 10.0, 1.0), ("bump", -20.0, 30.0)], np.linspace(-120, 120, 30))
+    A = m.columns(
+        [("wave", 0.0, 50.0), ("corner", 10.0, 1.0), ("bump", -20.0, 30.0)],
+        np.linspace(-120, 120, 30),
+    )
     for row, beta in zip(A[:2], m.robust(A[:2], y, 1)[0]):
         fit = LinearRegression().fit(row[:, 1:], y)
         np.testing.assert_allclose(beta, [fit.intercept_, *fit.coef_], atol=1e-5)
@@ -138,14 +165,18 @@ def test_a_shuffle_takes_the_word_from_the_scores(language):
     assert len(firsts) > 2 and language.words[m.rank(language, X[::6], y)[0][0]][0] == "wave"
     order, beta = m.rank(language, X[::6], y, rng(0))
     for word, weights in zip(order, beta):  # weights are fitted as ever
-        np.testing.assert_allclose(m.robust(language.at[[word]][:, ::6], y)[0][0], weights, atol=1e-8)
+        np.testing.assert_allclose(
+            m.robust(language.at[[word]][:, ::6], y)[0][0], weights, atol=1e-8
+        )
 
 
 def test_error_is_variance_normalised_and_the_papers_on_request():
     truth = 3 + rng(1).standard_normal(256)
     assert m.error(truth, truth) == 0 and m.error(truth, truth.mean()) == pytest.approx(1)
     assert m.error(truth, 0, energy=True) == pytest.approx(1)
-    assert m.error(truth, truth.mean(), energy=True) == pytest.approx(truth.var() / np.mean(truth**2))
+    assert m.error(truth, truth.mean(), energy=True) == pytest.approx(
+        truth.var() / np.mean(truth**2)
+    )
     inside = np.arange(256) < 20
     assert m.error(truth, 0, inside) == pytest.approx(np.mean(truth[:20] ** 2) / truth.var())
     with pytest.raises(InputError, match="no variance"):
@@ -158,7 +189,9 @@ def test_corruption_stays_in_its_interval_and_is_drawn_anew():
     out = np.r_[np.linspace(-128, -10, 50), np.linspace(15, 128, 50)]
     np.testing.assert_array_equal(bad(out), f(out))
     draws = bad(inside)
-    assert draws.mean() == pytest.approx(f(m.points()).mean(), abs=0.01) and draws.std() == pytest.approx(0.1, abs=0.005)
+    assert draws.mean() == pytest.approx(
+        f(m.points()).mean(), abs=0.01
+    ) and draws.std() == pytest.approx(0.1, abs=0.005)
     assert not np.array_equal(draws, bad(inside))
 
 
@@ -167,7 +200,10 @@ def test_intervals_show_and_constants_have_none():
     for seed in range(20):
         a, b = m.interval_of(rng(seed), f)
         part = f(m.points()[(m.points() > a) & (m.points() < b)])
-        assert 5 <= b - a <= 25 and np.mean((part - f(m.points()).mean()) ** 2) > 0.25 * f(m.points()).var()
+        assert (
+            5 <= b - a <= 25
+            and np.mean((part - f(m.points()).mean()) ** 2) > 0.25 * f(m.points()).var()
+        )
     with pytest.raises(InputError, match="No interval would show"):
         m.interval_of(rng(0), lambda x: np.ones_like(x))
 
@@ -201,6 +237,17 @@ def test_broken_lines_end_in_the_table_and_refuse_what_cannot_be():
     for most in (1, 13):
         with pytest.raises(InputError, match="knots"):
             m.broken_lines(x, y, most)
+
+
+def test_a_sum_of_waves_finds_its_waves_and_never_fits_worse_with_more():
+    x = np.linspace(-128, 128, 40)
+    turns = lambda z, k: 2 * np.pi * k * (z + 128) / 256
+    f = lambda z: 1 + 3 * np.cos(turns(z, 2.25)) - 2 * np.sin(turns(z, 7))
+    told = m.wave_sums(x, f(x), m.points(), 2)
+    np.testing.assert_allclose(told[2], f(m.points()), atol=1e-8)
+    y = rng(6).standard_normal(40)
+    losses = [np.sum((y - told) ** 2) for told in m.wave_sums(x, y, x, 6).values()]
+    assert losses[0] < np.sum((y - y.mean()) ** 2) and np.all(np.diff(losses) < 0)
 
 
 def test_an_exception_is_the_longest_run_and_ends_halfway():
@@ -240,13 +287,18 @@ def test_suspicion_closes_in_on_the_borders(language):
 
 
 def test_the_loop_asks_where_its_words_disagree(language):
-    """More of its questions than of blind ones fall where the six best words of the start differ most."""
+    """More of its questions than of blind ones fall where the six best words differ most."""
     f = m.member(rng(8), "bump")
     x, y = m.even(m.black_box(f), 16)
     best, beta = m.rank(language, x, m.standard(y)[2])
     doubt = np.clip((language.at[best[:6]] @ beta[:6, :, None])[..., 0], -5, 5).var(0)
     hot = X[doubt >= np.quantile(doubt, 0.75)]
-    share = lambda blind: np.mean([np.isin(m.loop(m.black_box(f), language, rng(s), 28, blind=blind)[0][16:], hot).mean() for s in range(6)])
+    share = lambda blind: np.mean(
+        [
+            np.isin(m.loop(m.black_box(f), language, rng(s), 28, blind=blind)[0][16:], hot).mean()
+            for s in range(6)
+        ]
+    )
     assert share(False) > share(True) + 0.2
     assert len(np.unique(m.loop(m.black_box(f), language, rng(0))[0])) == 40
 
