@@ -17,6 +17,8 @@ from press.source import ASIDE, Chapter
 # modules of looks and messages
 NOT_IN_NUMBERS = {"__init__", "exercises", "figures", "ledger_view"}
 # cells that no number of a ledger depends on
+# headings in requirements.txt of what no run uses
+NOT_IN_RUNS = {"The book", "Coursework", "Tests", "Building the helper package"}
 ONLY_SHOWN = {"figure", "prose", "exercise", "check", "solution"}
 
 
@@ -120,11 +122,15 @@ def _worked_out(chapter, pins):
 
 
 def _pins(root):
+    """The pins of requirements.txt, sorted, without those under a heading of NOT_IN_RUNS."""
     path = root / "requirements.txt"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return "\n".join(
-        sorted(line.split("#")[0].strip() for line in lines if line.split("#")[0].strip())
-    )
+    found, heading = [], ""
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        if line.startswith("# "):
+            heading = line[2:].strip()
+        elif (pin := line.split("#")[0].strip()) and heading not in NOT_IN_RUNS:
+            found.append(pin)
+    return "\n".join(sorted(found))
 
 
 def bare(code: str) -> str:

@@ -22,6 +22,7 @@ from unlabeled.claims import VERDICTS, number
 from unlabeled.ledger_view import SIGNS, describe, measured, needed, remarks
 
 TEMPLATES = Path(__file__).with_name("templates")
+MISSED = ("not reproduced", "mixed")
 OUTCOMES = {"holds": "holds", "fails": "fails", "undecided": "is undecided"}
 
 
@@ -80,7 +81,14 @@ def _templates():
         undefined=StrictUndefined,
     )
     found.filters |= dict(
-        number=number, measured=measured, needed=needed, describe=describe, sentence=sentence
+        number=number,
+        measured=measured,
+        needed=needed,
+        describe=describe,
+        sentence=sentence,
+        held=held,
+        embedded=embedded,
+        by_chapter=by_chapter,
     )
     found.globals |= dict(
         signs=SIGNS, verdicts=VERDICTS, remarks=remarks, picture=picture, outcomes=OUTCOMES
@@ -111,6 +119,7 @@ def card(run: Run) -> str:
         colab=Links(chapter.root).colab(chapter),
         document=chapter.document,
         claims=run.record["claims"],
+        missed=[claim for claim in run.record["claims"] if claim["verdict"] in MISSED],
     )
 
 
@@ -291,6 +300,8 @@ def rows(runs: list[Run]) -> list[dict]:
                         else ""
                     ),
                     link=f"{run.chapter.document}.html#claim-{claim['id']}",
+                    title=run.chapter.title,
+                    record=record,
                 )
                 for claim in record["claims"]
             ]
@@ -364,7 +375,49 @@ def scorecard(runs: list[Run]) -> str:
         line = counts.setdefault(plan.heading(run.chapter.part), dict.fromkeys(VERDICTS, 0))
         for claim in run.record["claims"]:
             line[claim["verdict"]] += 1
-    return f"{render('scorecard', counts=counts, rows=rows(runs))}<script>{FILTER}</script>"
+    keys = {plan.heading(run.chapter.part): run.chapter.part for run in runs}
+    listed = rows(runs)
+    touched = [_touchable(row["record"], row) for row in listed]
+    return render("scorecard", counts=counts, keys=keys, rows=listed, touched=touched)
+
+
+def verdicts_to_touch(run: Run) -> str:
+    """What the page's script needs to open a chapter's tests, as a raw block."""
+    claims = [_touchable(run.record, claim) for claim in run.record["claims"]]
+    return raw(f'<script type="application/json" id="chapter-claims">{embedded(claims)}</script>')
+
+
+def _touchable(record, claim):
+    """A claim with all that its verdict depends on."""
+    keys = ("what", "kind", "direction", "margin", "values", "counted")
+    return dict(
+        verdict=claim["verdict"],
+        seeds=record["seeds"],
+        tests=[{key: test[key] for key in keys if key in test} for test in claim["tests"]],
+    )
+
+
+def embedded(value) -> Markup:
+    """`value` as JSON that may stand in a script element, whatever is in it."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace("&", "\\u0026"))
+
+
+def by_chapter(listed: list[dict]) -> list[list[dict]]:
+    """Rows of the scorecard, those of one chapter together, in the book's order."""
+    found: dict[str, list[dict]] = {}
+    for row in listed:
+        found.setdefault(row["chapter"], []).append(row)
+    return list(found.values())
+
+
+def held(claims) -> str:
+    """How many of `claims` hold, in words: "5 of 9 claims hold", those out of reach told apart."""
+    count = [claim["verdict"] for claim in claims]
+    tried = len(count) - count.count("out of reach")
+    text = f"{count.count('reproduced')} of {tried} claim{'s' if tried != 1 else ''} hold"
+    out = count.count("out of reach")
+    return f"{text}, {out} out of reach" if out else text
 
 
 def picture(test: dict) -> dict:
@@ -392,42 +445,6 @@ def picture(test: dict) -> dict:
         estimate=x(test["estimate"]),
         label=f"{measured(test)}; the margin is {said}; {test['outcome']}",
     )
-
-
-FILTER = """
-(function () {
-  var place = document.getElementById('scorecard-filter'), rows = Array.from(document.querySelectorAll('table.scorecard tbody tr'));
-  if (!place) return;
-  function values(key) { return Array.from(new Set(rows.map(function (row) { return row.dataset[key]; }))); }
-  function select(key, name) {
-    var label = document.createElement('label'), box = document.createElement('select');
-    label.append(name + ' ', box);
-    box.append(new Option('all', ''));
-    values(key).forEach(function (value) { box.append(new Option(value, value)); });
-    box.addEventListener('change', update);
-    place.append(label);
-    return box;
-  }
-  var part = select('part', 'Part'), verdict = select('verdict', 'Verdict');
-  var label = document.createElement('label'), text = document.createElement('input'), tell = document.createElement('span');
-  text.type = 'search';
-  label.append('Text ', text);
-  tell.setAttribute('role', 'status');
-  place.append(label, tell);
-  text.addEventListener('input', update);
-  function update() {
-    var shown = 0, word = text.value.trim().toLowerCase();
-    rows.forEach(function (row) {
-      var keep = (!part.value || row.dataset.part === part.value) && (!verdict.value || row.dataset.verdict === verdict.value)
-        && (!word || row.textContent.toLowerCase().includes(word));
-      row.hidden = !keep;
-      shown += keep;
-    });
-    tell.textContent = shown + ' of ' + rows.length + ' claims';
-  }
-  update();
-})();
-"""  # noqa: E501
 
 
 # Status and chance

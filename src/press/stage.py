@@ -134,7 +134,11 @@ def staged(run: pages.Run) -> nbformat.NotebookNode:
         else:
             for output in cell.outputs:
                 output.get("data", {}).pop(claims.MIME, None)
-    notebook.cells = shown.arranged(notebook.cells, chapter, below={"ledger": pages.rivals_of(run)})
+    notebook.cells = shown.arranged(
+        notebook.cells,
+        chapter,
+        below={"ledger": pages.verdicts_to_touch(run) + pages.rivals_of(run)},
+    )
     notebook.cells.append(nbformat.v4.new_markdown_cell(_footer(chapter)))
     return notebook
 

@@ -66,6 +66,12 @@ CHANGES = {
         "scipy==1.0.0\ntorch==2.0.0\n",
         EVERYTHING - {"numbers"},
     ),
+    "a pin of the tests": (
+        "requirements.txt",
+        "scipy==1.0.0\n",
+        "scipy==1.0.0\n# Tests\npytest==9.0.0\n",
+        set(),
+    ),
     "a comment on a pin": ("requirements.txt", "# Chapters", "# What chapters need", set()),
     "the order of pins": (
         "requirements.txt",

@@ -2,18 +2,21 @@
 phone.
 """
 
+import itertools
 import json
 import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT
 from playwright.sync_api import sync_playwright
 
 from press import source
+from unlabeled import claims
 
 SITE = ROOT / "build/site"
 FLAGS = [
@@ -154,37 +157,92 @@ def test_code_is_hidden_by_one_key_without_a_jump_and_stays_hidden(opened):
     assert code.count() > 1
 
 
-def test_scorecard_filters(opened, site):
+def test_scorecard_filters_and_its_filters_stand_in_the_address(opened, site):
     page = opened("book/scorecard.html")
-    rows = page.locator("table.scorecard tbody tr")
-    total = rows.count()
+    claims, shown = page.locator("details.claim"), page.locator("details.claim > summary:visible")
+    total = claims.count()
     listed = json.loads((site / "book/scorecard.json").read_text(encoding="utf-8"))
     assert total == sum(len(record["claims"]) for record in listed if not record["control"])
+    assert shown.count() == 0, "folded, a line for each chapter"
+    assert page.locator("details.scorecard-chapter > summary:visible").count() > 0
     page.locator("#scorecard-filter select").nth(1).select_option("reproduced")
-    shown = page.locator("table.scorecard tbody tr:visible")
     assert 0 < shown.count() < total
-    assert all(
-        "reproduced" in text for text in shown.locator("td[data-label=Verdict]").all_inner_texts()
-    )
-    page.locator("#scorecard-filter input").fill("no such words anywhere")
+    assert all("reproduced" in text for text in shown.all_inner_texts())
+    search, told = page.locator("#scorecard-filter input"), "#scorecard-filter [role=status]"
+    search.fill("no such words anywhere")
     assert shown.count() == 0
-    assert page.locator("#scorecard-filter [role=status]").inner_text() == f"0 of {total} claims"
+    assert page.locator(told).inner_text() == "Nothing found: take a filter away."
+    search.fill("")
+    button = page.locator("table.scorecard-counts tbody button").first
+    count = int(button.inner_text())
+    button.click()
+    assert shown.count() == count, "a count is a filter"
+    name = claims.first.locator(".name").inner_text()
+    search.fill(name.lower().replace("-", "").replace(" ", ""))
+    assert name in page.locator("#scorecard-filter ~ .scorecard").inner_text(), "hyphens aside"
 
 
 def test_scorecard_links_lead_to_the_place_that_decides(opened):
     page = opened("book/scorecard.html")
-    link = page.locator("table.scorecard tbody a").first
+    page.locator("details.scorecard-chapter > summary").first.click()
+    page.locator("details.claim > summary:visible").first.click()
+    link = page.locator("details.claim[open] a").first
     place = link.get_attribute("href").split("#")[1]
     link.click()
     page.wait_for_load_state("load")
     assert page.locator(f"#{place}").count() == 1
 
 
+def cases(rng, count):
+    """Tests of all kinds, at levels that readers can choose."""
+    for _ in range(count):
+        kind = rng.choice(["t", "equivalence", "exact"])
+        direction = str(rng.choice(["greater", "less"])) if kind == "t" else "within"
+        values = rng.normal(rng.normal(), rng.exponential(), rng.integers(2, 25))
+        margin = float(rng.normal()) if kind == "t" else float(rng.exponential())
+        level = float(rng.choice([0.8, 0.9, 0.95, 0.99]))
+        yield [str(kind), direction, margin, values.tolist(), level]
+
+
+def test_the_rule_on_the_page_is_the_rule_in_python(opened):
+    page = opened("book/scorecard.html")
+    asked = list(cases(np.random.default_rng(0), 3000))
+    script = "cases => cases.map(one => window.bookRule.evaluate(...one))"
+    for case, there in zip(asked, page.evaluate(script, asked), strict=True):
+        here = claims.evaluate(*case)
+        assert there["outcome"] == here["outcome"], case
+        for key in ("estimate", "low", "high"):
+            assert there[key] == (here[key] and pytest.approx(here[key], rel=1e-7, abs=1e-9)), case
+    words = ["holds", "fails", "undecided"]
+    sets = [list(one) for n in range(1, 6) for one in itertools.product(words, repeat=n)]
+    there = page.evaluate("sets => sets.map(one => window.bookRule.verdict(one))", sets)
+    assert there == [claims.verdict(one) for one in sets]
+
+
+def test_a_test_of_a_chapter_opens_into_its_seeds(opened):
+    page = opened(f"{source.chapters()[0].document}.html")
+    button = page.locator("table.ledger .touch-it").first
+    button.focus()
+    page.keyboard.press("Enter")
+    panel = page.locator(".touch").first
+    told, dots = panel.locator("[role=status]"), panel.locator("circle.seed")
+    assert told.inner_text().endswith("as it is.") and dots.count() >= 5
+    before = told.inner_text()
+    dots.first.focus()
+    page.keyboard.press("Space")
+    assert dots.first.get_attribute("aria-pressed") == "false" and told.inner_text() != before
+    slider = panel.locator("input[type=range]")
+    slider.fill(slider.get_attribute("max"))
+    assert "the test holds" not in told.inner_text()
+    panel.get_by_text("As it was").click()
+    assert told.inner_text() == before
+
+
 def test_text_is_there_without_javascript(browser, site):
     context = browser.new_context(java_script_enabled=False, offline=True)
     page = context.new_page()
     page.goto((site / "book/scorecard.html").as_uri())
-    assert page.locator("table.scorecard tbody tr:visible").count() > 0
+    assert page.locator("details.scorecard-chapter > summary:visible").count() > 0
     for chapter in source.chapters():
         page.goto((site / f"{chapter.document}.html").as_uri())
         assert page.locator("h2:visible, h1:visible").count() > 5
