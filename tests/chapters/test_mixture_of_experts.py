@@ -10,6 +10,7 @@ from scipy.stats import entropy
 from torch.nn.functional import softmax, softplus
 from unlabeled.runtime import InputError
 
+torch.set_num_threads(1)  # tensors this small are slower on more
 m = method_cells("mixture-of-experts")
 
 
@@ -172,10 +173,10 @@ def test_the_auxiliary_loss_is_one_weight_when_even_and_m_when_collapsed():
 
 
 def test_the_bias_spreads_the_load_where_a_still_router_cannot():
-    w = world(n=200)
-    loads = {cure: m.balanced(w, rngs(), 1e-6, cure, steps=60)[1] for cure in ("none", "bias")}
+    w = world(n=100)
+    loads = {cure: m.balanced(w, rngs(), 1e-6, cure, steps=40)[1] for cure in ("none", "bias")}
     assert (loads["none"][-1].max(1).values == 1).all()
-    assert (loads["bias"][-20:].mean(0).max(1).values < 0.6).all()
+    assert (loads["bias"][-5:].mean(0).max(1).values < 0.6).all()
 
 
 def test_the_opponents_on_worlds_that_they_solve():
