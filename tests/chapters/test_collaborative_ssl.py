@@ -1,12 +1,15 @@
-"""Method cells of the chapter collaborative-ssl against loops, torch's convolution, InfoNCE, scikit-learn and limiting cases."""
+"""Method cells of the chapter collaborative-ssl against loops, torch's convolution, InfoNCE,
+scikit-learn and limiting cases.
+"""
 
 import numpy as np
 import pytest
 import torch
-from press import method_cells
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from torch.nn.functional import conv1d, cross_entropy, normalize
+
+from press import method_cells
 from unlabeled.runtime import InputError
 
 m = method_cells("collaborative-ssl")
@@ -40,7 +43,9 @@ def test_one_device_of_weight_one_is_infonce():
     z = embeddings(1, arms=1, devices=2, batch=8)
     logits = z[0, 0] @ z[0, 1].T / 0.1
     theirs = cross_entropy(logits, torch.arange(8))
-    assert float(m.collossl(z, torch.tensor([1]), np.array([[0.0, 1.0]]))) == pytest.approx(float(theirs))
+    assert float(m.collossl(z, torch.tensor([1]), np.array([[0.0, 1.0]]))) == pytest.approx(
+        float(theirs)
+    )
 
 
 def test_an_aligned_positive_lowers_the_loss_and_a_batch_of_one_is_refused():
@@ -57,9 +62,13 @@ def test_an_aligned_positive_lowers_the_loss_and_a_batch_of_one_is_refused():
 def test_mmd_is_the_mean_over_pairs_and_knows_what_is_alike():
     a, b = rng(3).standard_normal((9, 4)), 0.5 + rng(4).standard_normal((7, 4))
     widths = (1e-4, 1e-3, 1e-2, 0.1, 1, 5, 10, 15, 20, 25, 30, 100)
-    k = lambda p, q: np.mean([sum(np.exp(-((x - y) ** 2).sum() / (2 * w)) for w in widths) for x in p for y in q])
+    k = lambda p, q: np.mean(
+        [sum(np.exp(-((x - y) ** 2).sum() / (2 * w)) for w in widths) for x in p for y in q]
+    )
     assert m.mmd2(a, b) == pytest.approx(k(a, a) + k(b, b) - 2 * k(a, b))
-    assert m.mmd2(a, a) == pytest.approx(0, abs=1e-9) and m.mmd2(a, b) == pytest.approx(m.mmd2(b, a))
+    assert m.mmd2(a, a) == pytest.approx(0, abs=1e-9) and m.mmd2(a, b) == pytest.approx(
+        m.mmd2(b, a)
+    )
     steps = [m.mmd2(a, a + shift) for shift in (0, 0.5, 1, 2, 4)]
     assert (np.diff(steps) > 0).all()
 
@@ -81,7 +90,8 @@ def test_the_encoder_is_two_convolutions():
     for arm in range(2):
         one = encoder.one.weights[0][arm].T.unflatten(1, (3, 8))  # a patch is channel by channel
         h = torch.relu(conv1d(x.transpose(1, 2), one, stride=4))
-        two = encoder.two.weights[0][arm].T.unflatten(1, (6, 7)).transpose(1, 2)  # position by position
+        # position by position
+        two = encoder.two.weights[0][arm].T.unflatten(1, (6, 7)).transpose(1, 2)
         theirs = torch.relu(conv1d(h, two).amax(-1))
         torch.testing.assert_close(encoder(m.patches(x))[arm], theirs, atol=1e-5, rtol=1e-4)
     with pytest.raises(InputError, match="too short"):
@@ -123,11 +133,15 @@ def test_pretraining_pairs_the_moments_and_arms_differ_by_their_positives_alone(
 
 def test_fine_tuning_learns_and_keeps_the_first_layer_unless_told():
     y = np.arange(30) % 3
-    x = torch.as_tensor(rng(11).standard_normal((30, 11, 24)) + y[:, None, None], dtype=torch.float32)
+    x = torch.as_tensor(
+        rng(11).standard_normal((30, 11, 24)) + y[:, None, None], dtype=torch.float32
+    )
     for whole in (False, True):
         encoder = m.Encoder(24, (6, 6), [1, 2])
         first = encoder.one.weights[0].detach().clone()
-        predict = m.fine_tune(encoder, x.expand(2, *x.shape), np.stack([y, y]), 3, [1, 2], 150, whole=whole)
+        predict = m.fine_tune(
+            encoder, x.expand(2, *x.shape), np.stack([y, y]), 3, [1, 2], 150, whole=whole
+        )
         assert (predict(x) == y).mean() > 0.9 and predict(x, slice(1, 2)).shape == (1, 30)
         assert torch.equal(first, encoder.one.weights[0]) != whole
     with pytest.raises(InputError, match="no labels"):
@@ -174,7 +188,9 @@ def test_the_three_worlds_show_the_labels_where_they_say():
 
 
 def test_a_still_device_feels_gravity_alone():
-    """With lying bodies (the table's last row) the length is one g but for small motion and noise."""
+    """With lying bodies (the table's last row) the length is one g but for small motion and
+    noise.
+    """
     x, label, _ = m.simulate(rng(15), 4, 10)
     length = np.linalg.norm(x[label == 5], axis=-1).mean(-1)
     assert np.abs(length - 1).max() < 0.15

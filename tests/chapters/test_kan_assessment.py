@@ -1,11 +1,14 @@
-"""Method cells of the chapter kan-assessment against scipy's splines, loops, counts of real modules and limiting cases."""
+"""Method cells of the chapter kan-assessment against scipy's splines, loops, counts of real
+modules and limiting cases.
+"""
 
 import numpy as np
 import pytest
 import torch
-from press import method_cells
 from scipy.interpolate import BSpline
 from sklearn.preprocessing import PolynomialFeatures
+
+from press import method_cells
 from unlabeled.networks import Stack
 from unlabeled.runtime import InputError
 
@@ -31,7 +34,9 @@ def test_the_splines_are_scipys(G, k):
     ours = m.splines(torch.tensor(x), G, k).numpy()
     assert ours.shape == (G + k, 301) and (ours >= 0).all()
     np.testing.assert_allclose(ours.sum(0), 1, atol=1e-12)
-    np.testing.assert_allclose(ours.T, BSpline.design_matrix(x, knots(G, k), k).toarray(), atol=1e-12)
+    np.testing.assert_allclose(
+        ours.T, BSpline.design_matrix(x, knots(G, k), k).toarray(), atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("G,k", [(1, 1), (5, 3), (10, 2), (5, 5)])
@@ -73,26 +78,39 @@ def test_a_kan_is_a_loop_over_edges():
         W = weights.detach().numpy()[0].astype(float)
         out = np.zeros((4, o))
         for a in range(i):
-            basis = np.array([[BSpline.basis_element(knots(5, 3)[g:g + 5], extrapolate=False)(v) for g in range(8)]
-                              for v in values[:, a]])
+            basis = np.array(
+                [
+                    [
+                        BSpline.basis_element(knots(5, 3)[g : g + 5], extrapolate=False)(v)
+                        for g in range(8)
+                    ]
+                    for v in values[:, a]
+                ]
+            )
             silu = values[:, a] / (1 + np.exp(-values[:, a]))
             out += np.outer(silu, W[a, 0]) + np.nan_to_num(basis) @ W[a, 1:]
         values = out
-    np.testing.assert_allclose(m.answer(kan, torch.tensor(x).float()).detach().numpy()[0], values, atol=1e-5)
+    np.testing.assert_allclose(
+        m.answer(kan, torch.tensor(x).float()).detach().numpy()[0], values, atol=1e-5
+    )
 
 
 def test_cuts_are_what_they_say():
     x = torch.rand(1, 20, 2) * 2 - 1
     kept = m.KAN((2, 4, 1), rngs(), cut="shapes")
     whole = m.KAN((2, 4, 1), rngs())
-    for ours, theirs, shapes in zip(whole.weights, kept.weights, kept.shapes):  # the same function as a whole KAN
+    # the same function as a whole KAN
+    for ours, theirs, shapes in zip(whole.weights, kept.weights, kept.shapes):
         ours.data = torch.cat([theirs[:, :, :1], theirs[:, :, 1:] * shapes], 2).detach()
     torch.testing.assert_close(m.answer(kept, x), m.answer(whole, x))
     assert not any(shape.requires_grad for shape in kept.shapes)
     bare = m.KAN((2, 4, 1), rngs(), cut="spline")
     mlp = Stack((2, 4, 1), rngs(), "silu")  # the same weights, behind a silu of the inputs
     for layer, (weights, bias) in enumerate(zip(mlp.weights, mlp.biases)):
-        weights.data, bias.data = bare.weights[layer].data[:, :-1, 0], bare.weights[layer].data[:, -1:, 0]
+        weights.data, bias.data = (
+            bare.weights[layer].data[:, :-1, 0],
+            bare.weights[layer].data[:, -1:, 0],
+        )
     torch.testing.assert_close(m.answer(bare, x), mlp(torch.nn.functional.silu(x)))
 
 
@@ -103,7 +121,9 @@ def test_a_spline_mlp_is_a_loop_over_nodes():
     z = x[0] @ V
     total = torch.zeros(6, 2)
     for j in range(4):
-        curve = net.w[0, 0, j] * z[:, j] / (1 + torch.exp(-z[:, j])) + net.c[0, j] @ m.splines(z[:, j], 5, 3)
+        curve = net.w[0, 0, j] * z[:, j] / (1 + torch.exp(-z[:, j])) + net.c[0, j] @ m.splines(
+            z[:, j], 5, 3
+        )
         total += torch.outer(curve, U[j])
     torch.testing.assert_close(net(x)[0], total)
 
@@ -122,7 +142,11 @@ def test_networks_learn_as_many_numbers_as_they_say(kind, d, out, target, G):
 
 
 def test_a_deep_mlp_is_counted_too():
-    assert learned(m.network("MLP", rngs(), 2, 1, 135, depth=3)) == m.numbers("MLP", (2, 7, 7, 7, 1)) == 141
+    assert (
+        learned(m.network("MLP", rngs(), 2, 1, 135, depth=3))
+        == m.numbers("MLP", (2, 7, 7, 7, 1))
+        == 141
+    )
 
 
 def test_a_budget_below_the_smallest_network_is_refused():
@@ -136,7 +160,9 @@ def test_members_are_trained_as_if_alone(kind):
     loss = lambda out, y: ((out[..., 0] - y) ** 2).mean(1).sum()
     together = m.train(m.network(kind, rngs(3), 2, 1, 60), x, y, loss, 12, 0.03)
     alone = m.train(m.network(kind, rngs(3)[1:2], 2, 1, 60), x[1:2], y[1:2], loss, 12, 0.03)
-    torch.testing.assert_close(m.answer(together, x)[1], m.answer(alone, x[1:2])[0], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        m.answer(together, x)[1], m.answer(alone, x[1:2])[0], atol=1e-4, rtol=1e-3
+    )
 
 
 def test_expanding_once_changes_nothing():
@@ -157,7 +183,9 @@ def test_points_fill_the_disc_and_a_turn_turns():
     radius = np.hypot(*x.T)
     assert radius.max() <= 1 and np.mean(radius < 0.5) == pytest.approx(0.25, abs=0.01)
     c, s = np.cos(0.6), np.sin(0.6)
-    straight = np.exp(np.sin(np.pi * (c * x[:, 0] - s * x[:, 1])) + (s * x[:, 0] + c * x[:, 1]) ** 2)
+    straight = np.exp(
+        np.sin(np.pi * (c * x[:, 0] - s * x[:, 1])) + (s * x[:, 0] + c * x[:, 1]) ** 2
+    )
     assert np.corrcoef(straight, y)[0, 1] == pytest.approx(1)
     assert y.mean() == pytest.approx(0, abs=1e-9) and y.std() == pytest.approx(1)
     with pytest.raises(InputError, match="constant"):

@@ -1,13 +1,16 @@
-"""Method cells of the chapter mixture-of-experts against loops, automatic differentiation, libraries and limiting cases."""
+"""Method cells of the chapter mixture-of-experts against loops, automatic differentiation,
+libraries and limiting cases.
+"""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from press import method_cells
 from scipy.stats import entropy
 from torch.nn.functional import softmax, softplus
+
+from press import method_cells
 from unlabeled.runtime import InputError
 
 torch.set_num_threads(1)  # tensors this small are slower on more
@@ -38,7 +41,9 @@ def test_a_point_is_made_of_the_patches_that_the_text_names():
 def test_worlds_without_a_liar_and_with_tossed_signs():
     truthful, tossed = world(gamma=(0, 0)), world(signed=True)
     assert (truthful.x[:, :, 2] == 0).all()
-    sign = torch.einsum("snd,snd->sn", tossed.x[:, :, 1], tossed.c.float()[torch.arange(2)[:, None], tossed.k])
+    sign = torch.einsum(
+        "snd,snd->sn", tossed.x[:, :, 1], tossed.c.float()[torch.arange(2)[:, None], tossed.k]
+    )
     assert (sign > 0).float().mean() == pytest.approx(0.5, abs=0.1)
 
 
@@ -52,11 +57,15 @@ def test_experts_are_the_sum_over_filters_and_patches(power):
         for i in range(4):
             loop = [sum(float(w @ p) ** power for w in expert for p in x[s, i]) for expert in W[s]]
             np.testing.assert_allclose(every[s, i], loop, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(m.experts(W, x, chosen, power), every.gather(2, chosen[..., None]).squeeze(2), atol=1e-5)
+    np.testing.assert_allclose(
+        m.experts(W, x, chosen, power), every.gather(2, chosen[..., None]).squeeze(2), atol=1e-5
+    )
 
 
 def test_no_additive_function_passes_seven_eighths():
-    """The derivation by brute force: all sign patterns of four free outputs, A and B beside g1 and g2."""
+    """The derivation by brute force: all sign patterns of four free outputs, A and B beside g1
+    and g2.
+    """
     rng = np.random.default_rng(0)
     a, b, g1, g2 = rng.standard_normal((4, 100_000))
     right = (a + g1 > 0).astype(int) + (a + g2 < 0) + (b + g1 < 0) + (b + g2 > 0)
@@ -70,7 +79,9 @@ def test_top_k_keeps_k_and_all_is_the_dense_gate():
         assert ((gate > 0).sum(-1) == k).all() and torch.allclose(gate.sum(-1), torch.ones(2, 7))
         assert (gate.argmax(-1) == h.argmax(-1)).all()
     assert torch.allclose(m.top_k(h, 5), softmax(h, -1))
-    assert (m.top_k(torch.zeros(1, 1, 4), 2)[0, 0] == torch.tensor([0.5, 0.5, 0, 0])).all(), "ties go to the lowest index"
+    assert (m.top_k(torch.zeros(1, 1, 4), 2)[0, 0] == torch.tensor([0.5, 0.5, 0, 0])).all(), (
+        "ties go to the lowest index"
+    )
 
 
 @pytest.mark.parametrize("k", [0, 6])
@@ -139,7 +150,9 @@ def test_the_cuts_cut_what_they_say():
     frozen, ones = m.route(h, rngs(), "frozen")
     assert (frozen == h.argmax(2)).all() and (ones == 1).all()
     stranger, theirs = m.route(h, rngs(), "stranger")
-    assert (stranger != own).any() and (stranger.sort(1).values == own.sort(1).values).all(), "loads stay"
+    assert (stranger != own).any() and (stranger.sort(1).values == own.sort(1).values).all(), (
+        "loads stay"
+    )
     assert torch.allclose(theirs.sort(1).values, weight.sort(1).values)
     stray, gate = m.route(h, rngs(), "stray")
     assert (stray.sort(1).values == own.sort(1).values).all()

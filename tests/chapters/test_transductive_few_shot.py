@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from press import method_cells
 from scipy import optimize, sparse
 from scipy.special import softmax
 from sklearn.cluster import KMeans
 from sklearn.neighbors import kneighbors_graph
 from sklearn.semi_supervised import LabelSpreading
+
+from press import method_cells
 from unlabeled.runtime import InputError, seed_all
 
 m = method_cells("transductive-few-shot")
@@ -54,12 +55,18 @@ def test_training_separates_the_base_classes():
 def test_whitening_makes_the_scatter_within_classes_round():
     rng = np.random.default_rng(2)
     labels = np.repeat(np.arange(5), 400)
-    old = 3 * rng.standard_normal((5, 8))[labels] + rng.standard_normal((2000, 8)) @ rng.standard_normal((8, 8))
+    old = 3 * rng.standard_normal((5, 8))[labels] + rng.standard_normal(
+        (2000, 8)
+    ) @ rng.standard_normal((8, 8))
     plain, white = m.metrics(old, labels, old, keep=8)
-    assert np.allclose(np.linalg.norm(plain, axis=1), 1) and np.allclose(np.linalg.norm(white, axis=1), 1)
+    assert np.allclose(np.linalg.norm(plain, axis=1), 1) and np.allclose(
+        np.linalg.norm(white, axis=1), 1
+    )
     ratio = []
     for space in (plain, white):
-        within = np.cov((space - np.stack([space[labels == k].mean(0) for k in range(5)])[labels]).T)
+        within = np.cov(
+            (space - np.stack([space[labels == k].mean(0) for k in range(5)])[labels]).T
+        )
         values = np.linalg.eigvalsh(within)
         ratio.append(values[-1] / values[0])
     assert ratio[1] < ratio[0] / 3
@@ -139,7 +146,8 @@ def test_the_graph_is_sklearns_and_has_no_negative_eigenvalue():
         either = np.maximum(theirs, theirs.T)
         degree = either.sum(1)
         np.testing.assert_allclose(mine, either / np.sqrt(np.outer(degree, degree)) + np.eye(30))
-    assert W.nnz == sum(np.count_nonzero(dense(W, t, 30)) for t in range(len(Q)))  # no edge between tasks
+    # no edge between tasks
+    assert W.nnz == sum(np.count_nonzero(dense(W, t, 30)) for t in range(len(Q)))
     for k in (0, 30):
         with pytest.raises(InputError, match="neighbours"):
             m.neighbours(Q, k)
@@ -157,11 +165,18 @@ def test_bound_updates_agree_with_a_loop_and_never_rise():
         block, s = dense(W, 1, 33), softmax(-a[1], -1)
         s[:3] = Y
         for _ in range(12):
-            s = np.array([softmax(-a[1, p] + lam * sum(block[p, q] * s[q] for q in range(33))) for p in range(33)])
+            s = np.array(
+                [
+                    softmax(-a[1, p] + lam * sum(block[p, q] * s[q] for q in range(33)))
+                    for p in range(33)
+                ]
+            )
             s[:3] = Y
         np.testing.assert_allclose(soft[1], s, atol=1e-9)
         inside = np.where(s > 0, s * np.log(np.where(s > 0, s, 1)), 0).sum()
-        assert path[-1, 1] == pytest.approx((s * a[1]).sum() - lam / 2 * np.trace(s.T @ block @ s) + inside)
+        assert path[-1, 1] == pytest.approx(
+            (s * a[1]).sum() - lam / 2 * np.trace(s.T @ block @ s) + inside
+        )
     np.testing.assert_allclose(m.settle(a, W, 0.0, Y)[:, 3:], softmax(-a, -1)[:, 3:])
 
 
@@ -185,7 +200,9 @@ def test_k_means_is_sklearns_where_the_clamp_is_idle():
         np.testing.assert_allclose(M[t], theirs.cluster_centers_, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind, lam", [("mean", 0.0), ("median", 0.0), ("mode", 0.0), ("mean", 0.7), ("mode", 0.7)])
+@pytest.mark.parametrize(
+    "kind, lam", [("mean", 0.0), ("median", 0.0), ("mode", 0.0), ("mean", 0.7), ("mode", 0.7)]
+)
 def test_a_task_does_not_depend_on_its_neighbours_in_the_stack(kind, lam):
     S, Q, truth = clouds(9)
     together, M = m.transduce(S, Y, Q, kind, lam)
@@ -240,3 +257,11 @@ def test_the_identity_is_a_constant_at_the_corners():
     gap = m.energy(Z, a, m.normalised(A, 0.0), 0.6) - m.energy(Z, a, m.normalised(A), 0.6)
     np.testing.assert_allclose(gap, 0.3 * 30)
     assert sparse.issparse(A)
+
+
+def test_soft_means_harden_into_k_means():
+    S, Q, _ = clouds(15, spread=0.3)
+    hard = m.transduce(S, Y, Q, rounds=40)[0]
+    np.testing.assert_array_equal(m.soft_means(S, Y, Q, beta=1e4, steps=40), hard)
+    near = m.distances(Q, S).argmin(-1)
+    np.testing.assert_array_equal(m.soft_means(S, Y, Q, steps=0), near)
