@@ -265,7 +265,7 @@ class TinyBook:
         (root / "notebooks/foundations").mkdir(parents=True)
         self.write(CHAPTER)
         (root / "book/references.bib").write_text(BIB)
-        (root / "book/welcome.md").write_text("# Welcome\n\n<!-- tiles -->\n")
+        (root / "book/welcome.md").write_text("# Welcome\n\n<!-- tiles -->\n\n<!-- ticks -->\n")
         (root / "book/plan.yml").write_text(
             "foundations:\n  - {name: tiny, paper: doe2020tiny, question: 'Now?'}\n  - {name:"
             " later, paper: doe2020tiny, question: 'When?'}\ndiscovery: []\n"

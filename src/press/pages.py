@@ -216,7 +216,7 @@ def generated(runs: list[Run], root: Path) -> dict[str, dict[str, str]]:
         "scorecard": {"scorecard": raw(scorecard(runs))},
         "status": {"status": raw(status(runs))},
         "how-we-decide": {"simulation": raw(simulation.table()), "chance": chance(runs)},
-        "welcome": {"tiles": tiles(runs)},
+        "welcome": {"tiles": tiles(runs), "ticks": ticks(runs)},
         "roadmap": {
             "roadmap": "\n\n".join(
                 f"## {plan.heading(part)}\n\n{lines}"
@@ -266,6 +266,13 @@ def tiles(runs: list[Run]) -> str:
         for run in runs
     )
     return f"::::{{container}} tiles\n{listed}\n::::"
+
+
+def ticks(runs: list[Run]) -> str:
+    """A tick for each claim of the book, signed by its verdict, each a link to where it is decided,
+    as a raw block.
+    """
+    return raw(render("ticks", runs=runs))
 
 
 # The scorecard
