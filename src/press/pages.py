@@ -11,10 +11,22 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from press import blocks, control, plan, records, referee, reference, simulation, source, words
+from press import (
+    blocks,
+    contract,
+    control,
+    plan,
+    records,
+    referee,
+    reference,
+    simulation,
+    source,
+    words,
+)
 from press.errors import PressError
 from press.pair import Links, address, authors, bibliography, cited, title
 from press.source import Chapter
@@ -226,10 +238,13 @@ def generated(runs: list[Run], root: Path) -> dict[str, dict[str, str]]:
         },
         "notation": {"symbols": words.notation(root)},
     }
+    if (root / "book/weeks.yml").is_file():
+        places["teach"] = {"weeks": weeks(runs, root)}
     for part in dict.fromkeys(run.chapter.part for run in runs):
         if (root / "book" / part / "index.md").is_file():
             there = "\n".join(
                 f"- {{doc}}`/{run.chapter.document}`. {run.chapter.card['question']}"
+                f" *{held(run.record['claims'])}.*"
                 for run in runs
                 if run.chapter.part == part
             )
@@ -266,6 +281,35 @@ def tiles(runs: list[Run]) -> str:
         for run in runs
     )
     return f"::::{{container}} tiles\n{listed}\n::::"
+
+
+def weeks(runs: list[Run], root: Path) -> str:
+    """The course plan of book/weeks.yml as a Markdown table, with minutes to read.
+
+    Raises
+    ------
+    PressError : if the plan names a chapter that is not there
+    """
+    there = {run.chapter.name: run.chapter for run in runs}
+    rows = []
+    for week, entry in enumerate(yaml.safe_load((root / "book/weeks.yml").read_text("utf-8")), 1):
+        if missing := [name for name in entry["read"] if name not in there]:
+            raise PressError(
+                f"book/weeks.yml has {missing[0]!r} in week {week}, which is no chapter: name one"
+                " that is written."
+            )
+        read = "; ".join(
+            f"{{doc}}`/{there[name].document}` ({minutes(there[name])} min)"
+            for name in entry["read"]
+        )
+        rows.append(f"| {week} | {read} | {entry['class']} | {entry['homework']} |")
+    return "\n".join(["| week | before class | in class | homework |", "|---|---|---|---|", *rows])
+
+
+def minutes(chapter: Chapter) -> int:
+    """About how long a chapter takes to read: 200 words or 20 lines of code a minute, in fives."""
+    lines = sum(contract.code_lines(text) for _, text in chapter.code)
+    return max(5, 5 * round((contract.count_words(chapter) / 200 + lines / 20) / 5))
 
 
 def ticks(runs: list[Run]) -> str:

@@ -1,9 +1,11 @@
 """The plan is the one list of the book: what follows from it, and each way to spoil it."""
 
+from types import SimpleNamespace
+
 import pytest
 from conftest import CHAPTER
 
-from press import plan, source
+from press import pages, plan, source
 from press.errors import PressError
 
 
@@ -93,3 +95,14 @@ def test_a_list_without_its_marks_is_named(tiny):
     (tiny.root / "README.md").write_text("# Tiny\n")
     with pytest.raises(PressError, match="README.md lacks the lines"):
         plan.stale(tiny.root)
+
+
+def test_weeks_of_a_course_name_chapters_that_are_written(tiny):
+    listing = tiny.root / "book/weeks.yml"
+    listing.write_text("- {read: [tiny], class: Why?, homework: exercise 1}\n")
+    runs = [SimpleNamespace(chapter=tiny.chapter)]
+    table = pages.weeks(runs, tiny.root)
+    assert f"| 1 | {{doc}}`/{tiny.chapter.document}` (5 min) | Why? | exercise 1 |" in table
+    listing.write_text("- {read: [tinny], class: Why?, homework: exercise 1}\n")
+    with pytest.raises(PressError, match="'tinny' in week 1, which is no chapter"):
+        pages.weeks(runs, tiny.root)
