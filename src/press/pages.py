@@ -288,11 +288,16 @@ def weeks(runs: list[Run], root: Path) -> str:
 
     Raises
     ------
-    PressError : if the plan names a chapter that is not there
+    PressError : if the plan is no YAML or names a chapter that is not there
     """
     there = {run.chapter.name: run.chapter for run in runs}
     rows = []
-    for week, entry in enumerate(yaml.safe_load((root / "book/weeks.yml").read_text("utf-8")), 1):
+    try:
+        listed = yaml.safe_load((root / "book/weeks.yml").read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        said = " ".join(str(error).split())
+        raise PressError(f"book/weeks.yml is no YAML ({said}): mend it.") from None
+    for week, entry in enumerate(listed, 1):
         if missing := [name for name in entry["read"] if name not in there]:
             raise PressError(
                 f"book/weeks.yml has {missing[0]!r} in week {week}, which is no chapter: name one"

@@ -99,10 +99,13 @@ def test_a_list_without_its_marks_is_named(tiny):
 
 def test_weeks_of_a_course_name_chapters_that_are_written(tiny):
     listing = tiny.root / "book/weeks.yml"
-    listing.write_text("- {read: [tiny], class: Why?, homework: exercise 1}\n")
+    listing.write_text("- {read: [tiny], class: 'Why?', homework: exercise 1}\n")
     runs = [SimpleNamespace(chapter=tiny.chapter)]
     table = pages.weeks(runs, tiny.root)
     assert f"| 1 | {{doc}}`/{tiny.chapter.document}` (5 min) | Why? | exercise 1 |" in table
-    listing.write_text("- {read: [tinny], class: Why?, homework: exercise 1}\n")
+    listing.write_text("- {read: [tinny], class: 'Why?', homework: exercise 1}\n")
     with pytest.raises(PressError, match="'tinny' in week 1, which is no chapter"):
+        pages.weeks(runs, tiny.root)
+    listing.write_text("- {read: [tiny\n")
+    with pytest.raises(PressError, match="book/weeks.yml is no YAML"):
         pages.weeks(runs, tiny.root)
