@@ -102,6 +102,11 @@ def test_the_box_counts_its_answers_and_takes_whole_numbers():
             m.black_box(np.sin)(bad)
 
 
+def test_a_function_with_gaps_is_refused():
+    with pytest.raises(InputError, match="has gaps"), np.errstate(all="ignore"):
+        m.black_box(np.log)([-1, 1])
+
+
 @pytest.mark.parametrize("family", m.known())
 def test_shapes_are_the_textbooks_functions(family):
     c, w = 12.0, 30.0
@@ -208,6 +213,11 @@ def test_intervals_show_and_constants_have_none():
         m.interval_of(rng(0), lambda x: np.ones_like(x))
 
 
+def test_intervals_that_hold_no_point_are_refused():
+    with pytest.raises(InputError, match="make them wider"):
+        m.draw(rng(0), 1, 0, widths=(0, 0))
+
+
 def test_a_suite_has_the_shares_that_it_promises():
     suite = m.draw(rng(1), 2, 5)
     names = [family for family, _, _ in suite]
@@ -248,6 +258,17 @@ def test_a_sum_of_waves_finds_its_waves_and_never_fits_worse_with_more():
     y = rng(6).standard_normal(40)
     losses = [np.sum((y - told) ** 2) for told in m.wave_sums(x, y, x, 6).values()]
     assert losses[0] < np.sum((y - y.mean()) ** 2) and np.all(np.diff(losses) < 0)
+
+
+def test_of_two_fits_the_better_pays_for_its_numbers():
+    x, new = np.linspace(-128, 128, 40), m.points()
+    at = np.r_[x, new]
+    bent, wave = np.abs(at - 9) / 40, np.sin(at / 15)
+    for truth in (bent, wave):
+        told = {2: at / 128, 4: bent, 5: wave}
+        np.testing.assert_array_equal(m.best_scored(truth[:40], told), truth[40:])
+    told = {3: bent, 6: bent + 1e-4}  # as good, but longer
+    np.testing.assert_array_equal(m.best_scored(bent[:40], told), bent[40:])
 
 
 def test_an_exception_is_the_longest_run_and_ends_halfway():
@@ -306,8 +327,9 @@ def test_the_loop_asks_where_its_words_disagree(language):
 def test_exemplars_are_the_largest_of_what_was_seen():
     f = m.member(rng(9), "line")
     x, y = m.exemplars(f, rng(1), 15)
-    seen = rng(1).integers(-128, 129, 200)
-    assert np.abs(y).min() >= np.sort(np.abs(f(seen.astype(float))))[-15] - 1e-12 and len(x) == 15
+    seen = rng(1).permutation(257)[:200] - 128.0
+    assert np.abs(y).min() >= np.sort(np.abs(f(seen)))[-15] - 1e-12
+    assert len(np.unique(x)) == 15
 
 
 def test_the_nearest_name_knows_a_function_upside_down():
