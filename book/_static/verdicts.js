@@ -95,7 +95,7 @@
     var svg = make('svg:svg', { viewBox: '0 0 ' + WIDTH + ' ' + HEIGHT, class: 'seeds', role: 'group', 'aria-label': 'Seeds; a press takes one away' }, box);
     make('svg:line', { x1: x(first), x2: x(last), y1: 44, y2: 44, class: 'axis' }, svg);
     make('svg:line', { x1: x(0), x2: x(0), y1: 40, y2: 48, class: 'axis' }, svg);
-    make('svg:text', { x: x(0), y: 61, 'text-anchor': 'middle' }, svg, '0');
+    make('svg:text', { x: x(0), y: 62, 'text-anchor': 'middle' }, svg, '0');
     var margins = (test.kind === 'equivalence' ? [-1, 1] : [1]).map(function (sign) {
       return { sign: sign, line: make('svg:line', { y1: 4, y2: 50, class: 'margin' }, svg) };
     });
@@ -158,13 +158,31 @@
     return evaluate(test.kind, test.direction, state.margin, left, state.level);
   }
 
-  function opener(place, claim, test) {
-    var button = make('button', { type: 'button', class: 'touch-it', 'aria-expanded': 'false' }, place, 'Try it');
+  function opener(place, claim, test, show) {
+    var button = make('button', { type: 'button', class: 'touch-it', 'aria-expanded': 'false', 'aria-label': 'Try it: ' + test.what }, place, 'Try it');
     var box = null;
     button.addEventListener('click', function () {
-      if (!box) place.append(box = panel(claim, test)); else box.hidden = !box.hidden;
+      if (!box) {
+        box = panel(claim, test);
+        box.hidden = true;
+        if (!show) place.append(box);
+      }
+      box.hidden = !box.hidden;
+      if (show) show(box);
       button.setAttribute('aria-expanded', String(!box.hidden));
     });
+  }
+
+  function below(row, tall) { // shows a box in a row of its own, which the cells beside it span too
+    var own = null;
+    return function (box) {
+      if (!own) {
+        own = document.createElement('tr');
+        make('td', { colspan: 4 + 2 * !tall.length }, own).append(box);
+      }
+      tall.forEach(function (cell) { cell.rowSpan += box.hidden ? -1 : 1; });
+      if (box.hidden) own.remove(); else row.after(own);
+    };
   }
 
   function data(id) {
@@ -174,11 +192,12 @@
 
   document.addEventListener('DOMContentLoaded', function () {
     // A chapter's table of verdicts: a row for each test, in the order of the record.
-    var rows = Array.from(document.querySelectorAll('table.ledger tbody tr')), at = 0;
+    var rows = Array.from(document.querySelectorAll('.ledger tbody tr')), at = 0;
     data('chapter-claims').forEach(function (claim) {
+      var tall = rows[at] ? Array.from(rows[at].cells).filter(function (cell) { return cell.rowSpan > 1; }) : [];
       claim.tests.forEach(function (test, i) {
         var row = rows[at + i];
-        if (row) opener(row.cells[i === 0 ? 1 : 0], claim, test);
+        if (row) opener(row.cells[i === 0 ? 1 : 0], claim, test, below(row, tall));
       });
       at += Math.max(1, claim.tests.length);
     });

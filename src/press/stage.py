@@ -137,7 +137,7 @@ def staged(run: pages.Run) -> nbformat.NotebookNode:
     notebook.cells = shown.arranged(
         notebook.cells,
         chapter,
-        below={"ledger": pages.verdicts_to_touch(run) + pages.rivals_of(run)},
+        below={"ledger": f"{pages.verdicts_to_touch(run)}\n\n{pages.rivals_of(run)}".strip()},
     )
     notebook.cells.append(nbformat.v4.new_markdown_cell(_footer(chapter)))
     return notebook
