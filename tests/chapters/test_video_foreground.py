@@ -290,7 +290,7 @@ def test_a_perfect_method_scores_one(m):
     _, g = runner()
     truth = m.flat(g)
     masks = {"perfect": truth * 0.8, "nothing": np.zeros(truth.shape)}
-    for scores in m.judge(masks, truth, masks, truth):
+    for scores in m.judge(masks, truth, masks, truth, boxes=masks):
         assert (scores["perfect"] == 1).all() and (scores["nothing"] == 0).all()
 
 
