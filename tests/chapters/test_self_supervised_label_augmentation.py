@@ -218,3 +218,20 @@ def test_the_teacher_of_distillation_is_left_alone():
     m.joint_loss(lone, y, TURNS).backward()
     torch.testing.assert_close(grown.grad[..., : N * M], lone.grad)
     assert (grown.grad[:, :, 1:, N * M :] == 0).all()
+
+
+def test_without_the_middle_term_the_output_learns_from_labels_alone():
+    logits, y = drawn(N * M + N, 10)
+    pairs, u = logits[..., : N * M], logits[:, :, :1, N * M :]
+    hand = m.joint_loss(pairs, y, TURNS) + m.class_loss(u, y[:, :, :1], TURNS)
+    assert m.distilled_loss(logits, y, TURNS, repeats=0).item() == pytest.approx(hand.item())
+
+
+def test_what_cannot_be_read_or_learned_is_refused():
+    logits, _ = drawn(N * M + 1, 11)
+    for read in (m.known_turn, m.any_turn, lambda logits: m.outputs_of(logits, TURNS)):
+        with pytest.raises(InputError, match="multiple of 4"):
+            read(logits)
+    x, y = toy()
+    with pytest.raises(InputError, match="no labeled picture"):
+        m.train(x[:, :0], y[:, :0], 12, m.joint_loss, [rng(0), rng(1)], **SMALL)
