@@ -121,11 +121,23 @@ def test_a_spline_mlp_is_a_loop_over_nodes():
     z = x[0] @ V
     total = torch.zeros(6, 2)
     for j in range(4):
-        curve = net.w[0, 0, j] * z[:, j] / (1 + torch.exp(-z[:, j])) + net.c[0, j] @ m.splines(
-            z[:, j], 5, 3
-        )
+        bend = net.c[0][0, j] @ m.splines(z[:, j], 5, 3)
+        curve = net.w[0][0, 0, j] * z[:, j] / (1 + torch.exp(-z[:, j])) + bend
         total += torch.outer(curve, U[j])
     torch.testing.assert_close(net(x)[0], total)
+
+
+def test_a_deep_spline_mlp_is_two_shallow_ones():
+    """Cut between its hidden layers, with an identity for the lines that lead out and in."""
+    deep, x = m.SplineMLP((3, 4, 5, 2), rngs()), torch.rand(1, 6, 3)
+    first, second = m.SplineMLP((3, 4, 4), rngs()), m.SplineMLP((4, 5, 2), rngs())
+    W, b = deep.lines.weights, deep.lines.biases
+    for half, at in ((first, 0), (second, 1)):
+        half.w[0].data, half.c[0].data = deep.w[at].data, deep.c[at].data
+        half.lines.weights[0].data, half.lines.biases[0].data = W[at].data, b[at].data
+    first.lines.weights[1].data, first.lines.biases[1].data = torch.eye(4)[None], 0 * b[0].data
+    second.lines.weights[1].data, second.lines.biases[1].data = W[2].data, b[2].data
+    torch.testing.assert_close(second(first(x)), deep(x))
 
 
 KINDS = ["KAN", "shapes kept", "no spline", "MLP", "spline MLP"]
@@ -147,6 +159,8 @@ def test_a_deep_mlp_is_counted_too():
         == m.numbers("MLP", (2, 7, 7, 7, 1))
         == 141
     )
+    net = m.network("spline MLP", rngs(), 2, 1, 135, depth=2)
+    assert learned(net) == m.numbers("spline MLP", (2, 5, 5, 1)) == 141
 
 
 def test_a_budget_below_the_smallest_network_is_refused():
