@@ -85,7 +85,7 @@ def test_a_batch_of_one_teaches_nothing():
 def test_as_many_are_struck_out_and_the_highest():
     gamma, scores = m.blocks(*vectors(6, 2, 12, 3)), m.blocks(*vectors(7, 2, 12, 5))
     keep = m.guided(gamma)
-    mask = m.as_many(keep, scores)
+    mask = m.strike((m.candidates(12) & ~keep).sum(-1, keepdim=True), scores)
     assert (mask.sum(-1) == keep.sum(-1)).all() and m.own(mask).all()
     for i in range(12):
         for block in range(3):
@@ -119,6 +119,10 @@ def test_the_rules_by_hand():
         z[:, i, 1:, i] = 0
     by_hand = (z.sum((-1, -2)).log() - m.own(sigma) / 0.2).mean(-1).sum()
     assert truth.item() == pytest.approx(by_hand.item()) and truth < everything
+    two = m.strike(torch.full((2, 8, 3, 1), 2), sigma)
+    assert (two.sum(-1) == m.candidates(8).sum(-1) - 2).all()
+    hardest = m.arm_loss(("two hardest", None, 0.2), sigma, gamma, same, None)
+    assert hardest.item() == pytest.approx(m.contrastive(sigma, two, 0.2).item())
     assert m.arm_loss(("regression", "g", 1), sigma, sigma, same, None) == 0
     for arm, words in ((("al", None, 0.2), "no rule"), (("all", None, 0), "above 0")):
         with pytest.raises(InputError, match=words):
