@@ -20,6 +20,7 @@ from unlabeled.runtime import InputError, start
 LISTS = {
     "A referee would stop at",
     "The chapters break their contract",
+    "The linter complains",
     "A central test flips with the seeds",
     "The site has errors",
     "A second run differs",
