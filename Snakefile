@@ -30,7 +30,7 @@ for chapter in CHAPTERS:
 
         rule:
             name:
-                " ".join([chapter.name, *asked])
+                " ".join([chapter.name, *(f"{key} {int(value)}" for key, value in asked.items())])
             input:
                 ancient(here(chapter.notebook)),
             output:

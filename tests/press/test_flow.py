@@ -2,6 +2,7 @@
 commands' bad input.
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -283,3 +284,10 @@ def test_a_port_in_use_is_told_in_one_sentence(book):
 def test_serving_before_building_is_told_in_one_sentence(tiny):
     done = press(tiny.root, "serve")
     assert done.returncode == 1 and "run make book first" in done.stderr
+
+
+def test_three_blocks_of_seeds_are_run_and_their_verdicts_kept(book):
+    done = press(book.root, "blocks", "--name", "tiny")
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((book.root / "book/results/blocks/tiny.json").read_text())
+    assert list(kept["blocks"]) == ["1000", "2000", "3000"]
