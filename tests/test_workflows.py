@@ -11,31 +11,23 @@ from conftest import ROOT
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 
+def checked(path):
+    """What the schema of workflows says of a file."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
+    return subprocess.run(
+        [*command, "vendor.github-workflows", str(path)], capture_output=True, text=True
+    )
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_workflow_is_valid(path):
-    command = [
-        sys.executable,
-        "-m",
-        "check_jsonschema",
-        "--builtin-schema",
-        "vendor.github-workflows",
-        str(path),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = checked(path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_an_invalid_workflow_is_caught(tmp_path):
     (tmp_path / "bad.yml").write_text("name: bad\non: push\njobs:\n  one:\n    steps: []\n")
-    command = [
-        sys.executable,
-        "-m",
-        "check_jsonschema",
-        "--builtin-schema",
-        "vendor.github-workflows",
-        str(tmp_path / "bad.yml"),
-    ]
-    assert subprocess.run(command, capture_output=True).returncode == 1
+    assert checked(tmp_path / "bad.yml").returncode == 1
 
 
 def test_gpu_workflow_goes_through_on_a_cpu(tiny):

@@ -7,14 +7,13 @@ import json
 import jsonschema
 import numpy as np
 import pytest
-import torch
+from runs import run_of
 
 from press import records
 from press.dependencies import code_hash
 from press.errors import PressError
 from unlabeled import claims
 from unlabeled.claims import Ledger
-from unlabeled.runtime import Run
 
 COST = dict(
     seconds=6.5,
@@ -32,15 +31,7 @@ SCHEMA = json.loads(records.SCHEMA.read_text())
 
 def ledger(n=5, **changes):
     """A ledger with every kind of test and a claim out of reach."""
-    facts = dict(
-        chapter="tiny",
-        profile="quick",
-        seeds=tuple(range(n)),
-        dataset="",
-        control=False,
-        device=torch.device("cpu"),
-    )
-    ours = Ledger(Run(**facts | changes))
+    ours = Ledger(run_of(n, **changes))
     rng = np.random.default_rng(n)
     shift = ours.claim(
         "shift",

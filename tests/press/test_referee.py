@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
+from runs import run_of
 
 from press import referee
 from press.errors import PressError
 from unlabeled.claims import Ledger
-from unlabeled.runtime import Run
 
 RNG = np.random.default_rng(0)
 A, B, C, D = RNG.standard_normal((4, 8)) + 3
@@ -15,16 +14,7 @@ A, B, C, D = RNG.standard_normal((4, 8)) + 3
 
 def record(*tests, n=8, **claim):
     """A record of one central claim with the tests that functions of its handle file."""
-    ledger = Ledger(
-        Run(
-            chapter="tiny",
-            profile="quick",
-            seeds=tuple(range(n)),
-            dataset="",
-            control=False,
-            device=torch.device("cpu"),
-        )
-    )
+    ledger = Ledger(run_of(n))
     ours = ledger.claim(
         "ours", "It is above.", central=True, **dict(rival="noise", rival_test="a") | claim
     )

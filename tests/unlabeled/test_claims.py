@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
+from runs import run_of
 from scipy import stats
 from sentences import refused
 
@@ -23,25 +24,12 @@ from unlabeled.claims import (
     number,
     verdict,
 )
-from unlabeled.runtime import Run
 
 UP, DOWN, BOTH = (
     [0.9, 1.0, 1.1, 1.0, 1.05],
     [-0.9, -1.0, -1.1, -1.0, -1.05],
     [1.0, -1.0, 2.0, -2.0, 0.1],
 )
-
-
-def run_of(n=5, **changes):
-    facts = dict(
-        chapter="tiny",
-        profile="quick",
-        seeds=tuple(range(n)),
-        dataset="",
-        control=False,
-        device=torch.device("cpu"),
-    )
-    return Run(**facts | changes)
 
 
 def ledger_of(n=5, **changes):
