@@ -183,15 +183,15 @@ def _answers(assignment, entries):
         if not task.written:
             continue
         body.append(
-            f"<h2>{say(task.title)} ({task.points} points)</h2><h3>Rubric</h3><pre"
-            f" tabindex=0>{say(task.rubric)}</pre><h3>Model answer</h3><pre"
-            f" tabindex=0>{say(task.source)}</pre>"
+            f"<h2>{say(task.title)} ({task.points} points)</h2>"
+            f"<h3>Rubric</h3><pre tabindex=0>{say(task.rubric)}</pre>"
+            f"<h3>Model answer</h3><pre tabindex=0>{say(task.source)}</pre>"
         )
         for entry in entries:
             answer = entry["record"]["answers"].get(task.id) or "No answer."
             body.append(
-                f"<h3>{say(Person(entry['name'], entry['number']).shown)}</h3><pre"
-                f" tabindex=0>{say(answer)}</pre>"
+                f"<h3>{say(Person(entry['name'], entry['number']).shown)}</h3>"
+                f"<pre tabindex=0>{say(answer)}</pre>"
             )
     return PAGE.format(title=say(assignment.title), body="\n".join(body))
 
@@ -276,13 +276,11 @@ def _summary(assignment, records, rows, picture, protections):
         f"<h1>{say(assignment.title)}</h1>",
         f"<p>{len(rows)} submissions; median {short(middle)} of {assignment.points} points.</p>",
         f'<img alt="{alt}" src="data:image/png;base64,{image}">',
-        (
-            "<h2>Tests, those failed most first</h2><table><tr><th>test</th><th>task</th><th"
-            " class=number>failed by</th></tr>"
-        ),
+        "<h2>Tests, those failed most first</h2>"
+        "<table><tr><th>test</th><th>task</th><th class=number>failed by</th></tr>",
         *(
-            f"<tr><td>{say(test.id)}</td><td>{say(test.task)}</td><td"
-            f" class=number>{count}</td></tr>"
+            f"<tr><td>{say(test.id)}</td><td>{say(test.task)}</td>"
+            f"<td class=number>{count}</td></tr>"
             for test, count in _failures(assignment, records)
         ),
         "</table>",

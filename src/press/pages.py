@@ -276,8 +276,8 @@ def to_come(runs: list[Run], part: str, root: Path) -> str:
 def tiles(runs: list[Run]) -> str:
     """The chapters as a grid of links with their questions."""
     listed = "\n".join(
-        ":::{container}"
-        f" tile\n{{doc}}`/{run.chapter.document}`\n\n{run.chapter.card['question']}\n:::"
+        ":::{container} tile\n"
+        f"{{doc}}`/{run.chapter.document}`\n\n{run.chapter.card['question']}\n:::"
         for run in runs
     )
     return f"::::{{container}} tiles\n{listed}\n::::"

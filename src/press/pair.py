@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 DIRECTIVES = ("note", "tip", "warning", "important", "admonition", "dropdown")
 ROLE_OR_CODE = re.compile(r"\{([A-Za-z][\w:.-]*)\}`([^`]+)`|(`+)(?!`).+?(?<!`)\3(?!`)", re.DOTALL)
 FENCE = re.compile(
-    r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[^}\n]+)\}["
-    r" \t]*(?P<title>[^\n]*)\n(?P<body>.*?)^(?P=fence)[ \t]*$",
+    r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[^}\n]+)\}"
+    r"[ \t]*(?P<title>[^\n]*)\n(?P<body>.*?)^(?P=fence)[ \t]*$",
     re.DOTALL | re.MULTILINE,
 )
 CODE = re.compile(r"^(`{3,})(?!\{)[^\n]*\n.*?^\1[ \t]*$", re.DOTALL | re.MULTILINE)
