@@ -82,7 +82,7 @@
     return node;
   }
 
-  function panel(claim, test, changed) {
+  function panel(claim, test) {
     var state = test.state = test.state || { margin: test.margin, level: 0.95, off: new Set() };
     var box = make('div', { class: 'touch', role: 'group', 'aria-label': 'Try other margins and seeds: ' + test.what });
     var ends = test.values.concat(test.kind === 'equivalence' ? [-test.margin, test.margin] : [test.margin], 0);
@@ -146,7 +146,6 @@
       told.textContent = number(found.estimate) + (found.low === null ? '' : ' [' + number(found.low) + ', ' + number(found.high) + ']') +
         ' on ' + (test.values.length - state.off.size) + ' values: the test ' + (found.outcome === 'undecided' ? 'is undecided' : found.outcome) +
         '. The claim would be ' + now + (now === claim.verdict ? ', as it is.' : '; it is ' + claim.verdict + '.');
-      if (changed) changed();
     }
     update();
     return box;

@@ -357,7 +357,7 @@ def rows(runs: list[Run]) -> list[dict]:
                     ),
                     link=f"{run.chapter.document}.html#claim-{claim['id']}",
                     title=run.chapter.title,
-                    record=record,
+                    all_seeds=record["seeds"],
                 )
                 for claim in record["claims"]
             ]
@@ -433,22 +433,22 @@ def scorecard(runs: list[Run]) -> str:
             line[claim["verdict"]] += 1
     keys = {plan.heading(run.chapter.part): run.chapter.part for run in runs}
     listed = rows(runs)
-    touched = [_touchable(row["record"], row) for row in listed]
+    touched = [_touchable(row["all_seeds"], row) for row in listed]
     return render("scorecard", counts=counts, keys=keys, rows=listed, touched=touched)
 
 
 def verdicts_to_touch(run: Run) -> str:
     """What the page's script needs to open a chapter's tests, as a raw block."""
-    claims = [_touchable(run.record, claim) for claim in run.record["claims"]]
+    claims = [_touchable(run.record["seeds"], claim) for claim in run.record["claims"]]
     return raw(f'<script type="application/json" id="chapter-claims">{embedded(claims)}</script>')
 
 
-def _touchable(record, claim):
+def _touchable(seeds, claim):
     """A claim with all that its verdict depends on."""
     keys = ("what", "kind", "direction", "margin", "values", "counted")
     return dict(
         verdict=claim["verdict"],
-        seeds=record["seeds"],
+        seeds=seeds,
         tests=[{key: test[key] for key in keys if key in test} for test in claim["tests"]],
     )
 

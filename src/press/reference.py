@@ -54,7 +54,7 @@ def over(record: dict, reason: str | None) -> str:
     record : of the run; those of other profiles have no budget
     reason : why the chapter costs more than `BUDGET`, from its front matter
     """
-    budget, cost = WITH_REASON if reason else BUDGET, record["reference_seconds"]
+    budget, cost = _budget(reason), record["reference_seconds"]
     if record["profile"] != "quick" or cost <= budget:
         return ""
     more = "" if reason else f", or say under cost why, for up to {WITH_REASON}"
@@ -71,6 +71,10 @@ def require(record: dict, reason: str | None) -> None:
     ------
     PressError : with what it costs
     """
-    budget = WITH_REASON if reason else BUDGET
-    if (said := over(record, reason)) and record["reference_seconds"] > NOISE * budget:
+    said = over(record, reason)
+    if said and record["reference_seconds"] > NOISE * _budget(reason):
         raise PressError(said)
+
+
+def _budget(reason):
+    return WITH_REASON if reason else BUDGET

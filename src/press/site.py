@@ -155,12 +155,8 @@ def has_outputs(path: Path) -> None:
                 " see it; silence its cause."
             )
         data = output.get("data", {})
-        if any(kind.startswith("image/") for kind in data):
-            raise PressError(
-                f"{path} has a picture without alt text: end the cell with show(figure, alt=…,"
-                " caption=…)."
-            )
-        if re.search(r"<img(?![^>]*\balt=\"[^\"]{20,}\")", str(data.get("text/html", ""))):
+        bare = re.search(r"<img(?![^>]*\balt=\"[^\"]{20,}\")", str(data.get("text/html", "")))
+        if bare or any(kind.startswith("image/") for kind in data):
             raise PressError(
                 f"{path} has a picture without alt text: end the cell with show(figure, alt=…,"
                 " caption=…)."
