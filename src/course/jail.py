@@ -29,6 +29,7 @@ from press.errors import PressError
 
 SOURCE = Path(__file__).resolve().parents[1]
 HOME = "/home/student"
+OWN = (HOME, "/tmp", "/dev/shm")  # where a submission may write, in its own file tree
 MODES = ("bwrap", "plain")
 FIRST_UID, UIDS = 60_000, 5_000
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -146,7 +147,7 @@ class Jail:
                 | {
                     "modules": list(self.modules),
                     "uid": uid,
-                    "places": [home] if plain else [HOME, "/tmp", "/dev/shm"],
+                    "places": [home] if plain else list(OWN),
                 },
             )
             answer = receive(self.control, time.monotonic() + 180)
@@ -277,11 +278,26 @@ def bwrap(disk: int) -> list[str]:
     for name in SETTINGS:
         command += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     command += ["--dev", "/dev"]
-    for place in (HOME, "/tmp", "/dev/shm"):
+    for place in OWN:
         command += ["--size", str(disk), "--tmpfs", place]
-    for path in python_folders():  # after /tmp, for Python may lie in it
+    folders = python_folders()
+    # after /tmp, for Python may lie in it; the folders on the way there must not be writable
+    on_the_way = sorted({top for path in folders if (top := _top(path)) not in (None, path)})
+    for top in on_the_way:
+        command += ["--tmpfs", top]
+    for path in folders:
         command += ["--ro-bind", path, path]
-    return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME]
+    for place in ("/dev", "/", *on_the_way):
+        command += ["--remount-ro", place]
+    return [*command, "--chdir", HOME]
+
+
+def _top(path):
+    """The folder right below one of OWN in which `path` lies, or None."""
+    for place in OWN:
+        if path.startswith(place + "/"):
+            return f"{place}/{path.removeprefix(place + '/').split('/')[0]}"
+    return None
 
 
 @functools.cache

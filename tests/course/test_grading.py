@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT
 from tinycourse import ASSIGNMENT, TinyCourse
 
-from course import build, handed_in, make
+from course import build, handed_in, jail, make
 from course.grade import Course, Pool, blank
 from course.jail import Limits
 from press.errors import PressError
@@ -286,6 +286,14 @@ print(found, [name for _, name in socket.if_nameindex()], sorted(os.listdir("/")
         assert "loopback is up" in said and "['lo']" in said
     if told["a file tree of its own"]:
         assert "'root'" not in said or "/root" in sys.base_prefix
+
+
+def test_folders_on_the_way_to_a_python_below_tmp_are_read_only(monkeypatch):
+    monkeypatch.setattr(jail, "python_folders", lambda: ["/tmp/book/.venv", "/opt/python"])
+    said = " ".join(jail.bwrap(1 << 20))
+    assert said.index("--tmpfs /tmp/book ") < said.index("--ro-bind /tmp/book/.venv ")
+    assert said.index("--ro-bind /opt/python ") < said.index("--remount-ro /tmp/book ")
+    assert "/opt --" not in said, "what lies elsewhere is bound as it is"
 
 
 @pytest.mark.parametrize("mode", ["bwrap", "plain"])
